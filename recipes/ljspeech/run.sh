@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Text to speech from recordings and their transcripts, stage by stage. Without options: the embedded corpus `mini`.
+#
+#   --corpus mini|ljspeech|DIR     embedded (default), LJSpeech-1.1 by download, or a folder with metadata.csv and wavs/
+#   --archive FILE                 an LJSpeech-1.1.tar.bz2 that is already here, instead of the download
+#   --config NAME|FILE             conf/NAME.yaml or a file; default mini for the embedded corpus, small for others
+#   --set KEY=VALUE                change a setting of the configuration; may be repeated
+#   --exp NAME                     folder exp/NAME; default the corpus's name
+#   --stage N --stop-stage N       first and last stage, by number or name (--list shows them)
+#   --force                        run stages even where they are finished
+#   --ngpu N                       0: none; more than one share the batch; default what is there, one at most
+#   --nproc N                      processes that share the batch, on CPUs
+#   --nj N                         processes for data stages; default the number of cores
+#   --vocoder-input gta|natural    what the vocoder is trained on; default as the configuration says
+#   --bpe N                        tokenizer bpe with N pieces, trained in stage 3
+#
+# A finished stage is skipped; after an interruption the same command goes on. The folders data/, dump/ and exp/ are made
+# beside this script, or in $TOOLKIT_WORK.
+# shellcheck disable=SC2034 # what the sourced files read
+set -euo pipefail
+ORIGINAL=("$@")
+HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=recipes/ljspeech/path.sh
+. "$HERE/path.sh"
+
+STAGES=(setup data features split stats text2mel gta vocoder speak score)
+corpus=mini archive='' config='' exp='' stage=0 stop_stage=9 ngpu='' nproc=1 nj='' vocoder_input='' bpe=''
+force=false list=false
+. "$TOOLKIT_ROOT/tools/parse_options.sh"
+. "$TOOLKIT_ROOT/tools/choices.sh"
+. "$TOOLKIT_ROOT/tools/stage.sh"
+# shellcheck source=recipes/ljspeech/cmd.sh
+. "$HERE/cmd.sh"
+
+if [ "$list" = true ]; then list_stages && exit; fi
+stage=$(stage_number "$stage") || exit 2
+stop_stage=$(stage_number "$stop_stage") || exit 2
+
+# ---- what is asked for
+case $corpus in
+    mini) NAME=mini CORPUS=$HERE/mini COST="about 15 minutes on 2 CPU cores, 0.3 GB of disk" ;;
+    ljspeech) NAME=ljspeech CORPUS=$WORK/downloads/LJSpeech-1.1 COST="an evening on one CPU; 2.7 GB to download, 12 GB of disk" ;;
+    *)
+        [ -d "$corpus" ] || fail "--corpus: mini, ljspeech or a folder, got '$corpus', which does not exist here"
+        CORPUS=$(cd -- "$corpus" && pwd -P) COST="an evening on one CPU; disk: three times that of the recordings"
+        NAME=$(basename -- "$CORPUS" | tr -c 'A-Za-z0-9._\n-' _)
+        ;;
+esac
+CONFIG=$(find_config "${config:-$([ "$corpus" = mini ] && echo mini || echo small)}") || exit 2
+EXP=exp/$(checked_name --exp "${exp:-$NAME}") || exit 2
+[ -z "$archive" ] || archive=$(absolute "$archive")
+[ -z "$vocoder_input" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set "crops.input=$vocoder_input")
+[ -z "$bpe" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set tokenizer=bpe)
+launcher # LAUNCH: what starts a training, from ngpu and nproc
+LIVE='5 7'
+if [ -t 1 ] && [ -w /dev/tty ]; then LIVE='' && export TOOLKIT_TTY=/dev/tty; fi # trainings draw a bar there
+[ "$corpus" != ljspeech ] || LIVE="0 $LIVE"
+
+printf 'corpus %s (%s) -> %s/%s\n' "$NAME" "$([ "$corpus" = mini ] && echo embedded || echo "$CORPUS")" "$WORK" "$EXP"
+printf 'stages %s to %s: %s; set-up once, 1.5 GB with torch\n' "${STAGES[stage]}" "${STAGES[stop_stage]}" "$COST"
+[ "$corpus" != mini ] || printf 'the real LJSpeech: %q --corpus ljspeech [--archive LJSpeech-1.1.tar.bz2]\n' "$0"
+"$TOOLKIT_ROOT/tools/setup.sh" train,eval
+mkdir -p -- "$WORK" && cd -- "$WORK"
+hold "$EXP"
+
+# ---- the folders; what features and texts depend on names theirs, so experiments share them and never overwrite each other's
+CONF=(--config "$CONFIG" ${SETTINGS[@]+"${SETTINGS[@]}"})
+DATA=data/$NAME
+FEATURES=dump/$NAME-$(toolkit stamp hash "${CONF[@]}" --sections features,trim,level,extras) || exit 2
+DUMP=$FEATURES-$(toolkit stamp hash "${CONF[@]}" --sections limits,cleaner,tokenizer --value "bpe=$bpe") || exit 2
+[ -z "$bpe" ] || CONF=("${CONF[@]}" --set "tokenizer_conf.model=$WORK/$DUMP/bpe.model")
+S=$EXP/.stages
+
+# ---- commands of more than one line
+setup() {
+    if [ "$corpus" = ljspeech ]; then
+        "$TOOLKIT_PYTHON" "$HERE/local/download.py" --out downloads ${archive:+--archive "$archive"} || return
+    fi
+    toolkit check "${CONF[@]:1}"
+}
+make_data() { toolkit prepare --corpus "$CORPUS" --out "$DATA" && toolkit validate-data "$DATA"; }
+make_split() {
+    toolkit split "${CONF[@]}" --data "$FEATURES" --out "$DUMP" && cp -- "$FEATURES/features.json" "$DUMP/" || return
+    [ -z "$bpe" ] || toolkit bpe --text "$DUMP/train/text" --model "$DUMP/bpe" --vocab-size "$bpe" || return
+    toolkit tokens "${CONF[@]}" --text "$DUMP/train/text" --check "$DUMP/dev/text" "$DUMP/eval/text" --out "$DUMP/tokens.txt"
+}
+train() { "${LAUNCH[@]}" train "$1" "${CONF[@]}" --data "$DUMP" --exp "$EXP"; }
+
+# ---- the stages: stamp, what each depends on and leaves, command
+stage 0 "$S/0" "${CONF[@]}" --input "$CORPUS/metadata.csv" -- setup
+hold dump
+stage 1 "data/.$NAME" --listing "$CORPUS" --input "$CORPUS/metadata.csv" --output "$DATA" -- make_data
+stage 2 "$FEATURES/.stage" --input "data/.$NAME" --output "$FEATURES" -- \
+    data_command extract "${CONF[@]}" --data "$DATA" --out "$FEATURES" --nj "${nj:-$(cores)}"
+stage 3 "$DUMP/.split" --input "$FEATURES/.stage" --output "$DUMP/train" --output "$DUMP/dev" --output "$DUMP/eval" \
+    --output "$DUMP/tokens.txt" --output "$DUMP/features.json" -- make_split
+stage 4 "$DUMP/.stats" --input "$DUMP/.split" --output "$DUMP/stats.npz" -- toolkit stats --data "$DUMP/train" --out "$DUMP/stats.npz"
+release dump
+stage 5 "$S/5" "${CONF[@]}" --sections seed,encoder,attention,decoder,postnet,losses,normalise,reduction,text2mel \
+    --input "$DUMP/.stats" --output "$EXP/text2mel/checkpoints" -- train text2mel
+stage 6 "$S/6" --input "$S/5" --output "$EXP/gta" -- toolkit gta --exp "$EXP" --data "$DUMP"
+stage 7 "$S/7" "${CONF[@]}" --sections seed,vocoder,crops,mel2wav \
+    --input "$S/6" --output "$EXP/mel2wav/checkpoints" -- train mel2wav
+stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/6" --input "$S/7" --output "$EXP/speech" -- \
+    toolkit synthesize --exp "$EXP" --data "$DUMP"
+stage 9 "$S/9" --input "$S/8" --output "$EXP/report.html" -- toolkit evaluate --exp "$EXP" --data "$DUMP"
+
+if [ "$stop_stage" -eq 9 ]; then
+    text='Printing, in the only sense with which we are at present concerned.'
+    [ "$corpus" != mini ] || text='it is twenty five past eleven'
+    printf 'Done in %s. Listen: %s\n' "$(duration $SECONDS)" "$WORK/$EXP/report.html"
+    printf 'Next: %q -m toolkit say %q --model %q --out hello.wav\n' "$TOOLKIT_PYTHON" "$text" "$WORK/$EXP"
+fi

@@ -1,0 +1,42 @@
+"""Phases from magnitudes."""
+
+import numpy as np
+
+from toolkit.audio.griffin_lim import griffin_lim
+from toolkit.audio.mel import MelSettings, stft
+
+SETTINGS = MelSettings(8000, 100, 400, 512, 40, 60.0, 3800.0, 1e-3)
+
+
+def chirps() -> np.ndarray:
+    time = np.arange(4000) / 8000
+    return (0.2 * np.sin(2 * np.pi * (200 * time + 300 * time**2)) + 0.1 * np.sin(2 * np.pi * 900 * time)).astype(np.float32)
+
+
+def error(wave: np.ndarray, magnitude: np.ndarray) -> float:
+    return float(np.linalg.norm(np.abs(stft(wave, SETTINGS)) - magnitude) / np.linalg.norm(magnitude))
+
+
+def test_finds_a_wave_with_the_magnitude():
+    magnitude = np.abs(stft(chirps(), SETTINGS))
+    wave = griffin_lim(magnitude, SETTINGS, iterations=60)
+    assert wave.shape == (4000,) and wave.dtype == np.float32
+    assert error(wave, magnitude) < 0.12
+
+
+def test_iterations_and_momentum_help():
+    magnitude = np.abs(stft(chirps(), SETTINGS))
+    plain = [error(griffin_lim(magnitude, SETTINGS, count, momentum=0.0), magnitude) for count in (1, 10, 40)]
+    assert plain[0] > plain[1] > plain[2]
+    assert error(griffin_lim(magnitude, SETTINGS, 40, momentum=0.99), magnitude) < plain[2]
+
+
+def test_the_seed_decides():
+    magnitude = np.abs(stft(chirps(), SETTINGS))
+    first, again, other = (griffin_lim(magnitude, SETTINGS, 3, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+def test_one_frame_and_silence():
+    assert griffin_lim(np.zeros((1, 257), np.float32), SETTINGS, 3).tolist() == [0.0] * 100

@@ -1,0 +1,82 @@
+"""Imports go one way. Every import is read, also those inside functions; the first arrow that runs back fails."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "toolkit"
+LAYERS: list[list[str]] = [
+    ["errors"],
+    ["registry"],
+    ["config"],
+    ["audio"],
+    ["text"],
+    ["nn"],
+    ["data"],
+    ["train"],
+    ["encoders", "attentions", "decoders", "postnets", "vocoders"],
+    ["models"],
+    ["tasks"],
+    ["align", "infer", "evaluate"],
+    ["serve"],
+    ["testing"],
+    ["bin"],
+    ["__main__"],
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+PARTS = LAYERS[8]
+ALLOWED_ASIDE = {("decoders", "toolkit.attentions.base")}  # the decoder builds its attention
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of each module of ours that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            base = node.module or ""
+            for alias in node.names:
+                below = PACKAGE.joinpath(*base.split(".")[1:], alias.name)
+                is_module = base.split(".")[0] == "toolkit" and (below.with_suffix(".py").exists() or below.is_dir())
+                yield node.lineno, f"{base}.{alias.name}" if is_module else base
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+
+
+def area(module: str) -> str | None:
+    """``toolkit.nn.masks`` -> ``nn``; None for others' modules and for the package itself."""
+    words = module.split(".")
+    return words[1] if words[0] == "toolkit" and len(words) > 1 else None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_import_runs_back(path: Path) -> None:
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    if own == "__init__":
+        assert not list(imported(path)), "the package itself imports nothing"
+        return
+    assert own in LEVEL, f"{path}: {own} has no place in the layers"
+    for line, module in imported(path):
+        other = area(module)
+        if other is None:
+            continue
+        where = f"{path.relative_to(ROOT)}:{line}: {module}"
+        assert other in LEVEL, f"{where} has no place in the layers"
+        assert LEVEL[other] <= LEVEL[own], f"{where} runs back from {own} to {other}"
+        aside = LEVEL[other] == LEVEL[own] and other != own and own in PARTS
+        assert not aside or (own, module) in ALLOWED_ASIDE, f"{where}: {own} and {other} do not know each other"
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_a_part_imports_only_its_own_base(kind: str) -> None:
+    names = {path.stem for path in (PACKAGE / kind).glob("*.py")}
+    for path in sorted((PACKAGE / kind).glob("*.py")):
+        if path.stem in ("__init__", "base"):
+            continue
+        siblings = {module.split(".")[-1] for _, module in imported(path) if area(module) == kind} & names
+        others = {name for name in siblings - {"base"} if not name.startswith(f"{path.stem}_")}  # a part may be split over files
+        assert not others, f"{path.relative_to(ROOT)} imports another part: {others}"

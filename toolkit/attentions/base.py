@@ -1,0 +1,34 @@
+"""The contract of attention modules."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from toolkit.nn.noise import Noise
+from toolkit.registry import Registry
+
+
+class Attention(nn.Module):
+    """One decoder query -> weights over the memory and their context.
+
+    Wired: ``memory_dim``, ``query_dim``, ``output_dim`` (width P of what the decoder says about its last output).
+    State is a NamedTuple that is passed, never kept in the module.
+    """
+
+    def start(self, memory: Tensor, mask: Tensor, noise: Noise | None, hard: bool = False) -> Any:
+        """The state before the first step.
+
+        Args:
+            memory: ``B S D``.
+            mask: bool ``B S``, True on padding.
+            noise: source of random draws, None switches them off.
+            hard: the form that monotonic attentions take at synthesis and for ground-truth-aligned mels.
+        """
+        raise NotImplementedError
+
+    def forward(self, query: Tensor, output: Tensor, state: Any, allowed: Tensor | None = None) -> tuple[Tensor, Tensor, Any]:
+        """``query`` ``B D``, ``output`` ``B P``, ``allowed`` bool ``B S`` or None -> context ``B D``, weights ``B S``, state."""
+        raise NotImplementedError
+
+
+ATTENTIONS: Registry[Attention] = Registry("attention", Attention, wired=("memory_dim", "query_dim", "output_dim"))

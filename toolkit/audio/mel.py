@@ -1,0 +1,218 @@
+"""The one definition of the mel spectrogram, with its STFT, its inverse and its fingerprint."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from toolkit.errors import ConfigError, DataError
+
+Floats = NDArray[np.float32]
+
+DEFINITION = 1  # moves when the same settings would give other numbers
+CHOICES = {"log_base": ("e", "10"), "mel_scale": ("slaney", "htk"), "band_norm": ("none", "slaney", "sum")}
+BLOCK = 128  # frames worked on at a time: they stay in the cache
+
+
+@dataclass(frozen=True)
+class MelSettings:
+    """How a mel is made. Sizes are whole samples.
+
+    Tacotron 2, section 2.2: Hann window of 50 ms, hop 12.5 ms, 80 bands 125-7600 Hz on the magnitude, clipped at 0.01,
+    then log.
+    """
+
+    sample_rate: int = 24000
+    hop: int = 300
+    window: int = 1200
+    n_fft: int = 2048
+    n_mels: int = 80
+    f_min: float = 125.0
+    f_max: float = 7600.0
+    floor: float = 0.01
+    log_base: str = "e"  # e | 10
+    mel_scale: str = "slaney"  # slaney | htk
+    band_norm: str = "none"  # none: peaks of 1 | slaney: constant area | sum: each band is a mean of the magnitude
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "hop", "window", "n_fft", "n_mels", "floor"):
+            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
+                raise ConfigError(f"{name}: must be above 0, got {getattr(self, name)!r}")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name}: must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.hop > self.window:
+            raise ConfigError(f"hop: must be at most window = {self.window}, got {self.hop}")
+        if self.n_fft < self.window:
+            raise ConfigError(f"n_fft: must be at least window = {self.window}, got {self.n_fft}")
+        if not 0 < self.f_max <= self.sample_rate / 2:
+            raise ConfigError(f"f_max: must be at most half of sample_rate, {self.sample_rate / 2:g}, got {self.f_max!r}")
+        if not 0 <= self.f_min < self.f_max:
+            raise ConfigError(f"f_min: must be from 0 to below f_max = {self.f_max:g}, got {self.f_min!r}")
+        filterbank(self)  # refuses bands that are too narrow for the FFT
+
+
+def log_mel(wave: Floats, settings: MelSettings) -> Floats:
+    """Wave of ``N`` samples in [-1, 1] -> log-mel ``T x M``, ``T = ceil(N / hop)``.
+
+    The wave is zero-padded at its end to ``T x hop`` samples. Frame ``t`` is centred on sample ``t x hop``; what it covers
+    outside the wave is zero.
+
+    Raises:
+        DataError: the wave is empty.
+    """
+    bank = filterbank(settings).T
+    padded = np.pad(wave.astype(np.float32, copy=False), _edges(len(wave), settings))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, settings.window)[:: settings.hop]
+    mel = np.empty((len(frames), settings.n_mels), np.float32)
+    for start in range(0, len(frames), BLOCK):
+        mel[start : start + BLOCK] = np.abs(_spectrum(frames[start : start + BLOCK], settings)) @ bank
+    np.maximum(mel, np.float32(settings.floor), out=mel)
+    logarithm = np.log if settings.log_base == "e" else np.log10
+    return np.asarray(logarithm(mel), np.float32)
+
+
+def frame_count(samples: int, settings: MelSettings) -> int:
+    """Frames of a wave of that many samples."""
+    return -(-samples // settings.hop)
+
+
+def padded_samples(samples: int, settings: MelSettings) -> int:
+    """Samples after zero-padding to whole frames: ``frames x hop``."""
+    return frame_count(samples, settings) * settings.hop
+
+
+def stft(wave: Floats, settings: MelSettings) -> NDArray[np.complex64]:
+    """Wave ``N`` -> spectrum ``T x (n_fft / 2 + 1)`` of the frames that ``log_mel`` sees, phases relative to a frame's start."""
+    padded = np.pad(wave.astype(np.float32, copy=False), _edges(len(wave), settings))
+    return _spectrum(np.lib.stride_tricks.sliding_window_view(padded, settings.window)[:: settings.hop], settings)
+
+
+def istft(spectrum: NDArray[np.complex64], settings: MelSettings) -> Floats:
+    """The wave of ``T x hop`` samples whose ``stft`` is nearest in the least-squares sense (Griffin & Lim 1984, eq. 6)."""
+    frames = scipy.fft.irfft(spectrum, settings.n_fft, axis=-1)[:, : settings.window] * hann(settings)
+    left, samples = settings.window // 2, len(spectrum) * settings.hop
+    return np.asarray(_overlap_add(frames, settings.hop)[left : left + samples] * _overlap_gain(len(spectrum), settings), np.float32)
+
+
+@functools.lru_cache(8)
+def hann(settings: MelSettings) -> Floats:
+    """The periodic Hann window, ``window`` samples."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(settings.window) / settings.window)).astype(np.float32)
+
+
+@functools.lru_cache(8)
+def filterbank(settings: MelSettings) -> Floats:
+    """Triangular bands ``M x (n_fft / 2 + 1)`` that are equally wide on the mel scale and overlap by half.
+
+    Raises:
+        ConfigError: a band lies between two FFT bins.
+    """
+    low, high = _to_mel(np.array([settings.f_min, settings.f_max]), settings.mel_scale)
+    edges = _to_hertz(np.linspace(low, high, settings.n_mels + 2), settings.mel_scale)[:, None]
+    bins = np.arange(settings.n_fft // 2 + 1) * settings.sample_rate / settings.n_fft
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    bank = np.maximum(0.0, np.minimum(rising, falling))
+    empty = np.flatnonzero(bank.sum(1) == 0)
+    if len(empty):
+        raise ConfigError(
+            f"n_mels: band {empty[0]} ({edges[empty[0], 0]:.0f}-{edges[empty[0] + 2, 0]:.0f} Hz) holds no FFT bin,"
+            f" got {settings.n_mels} bands at n_fft = {settings.n_fft}; fewer bands or a larger n_fft"
+        )
+    if settings.band_norm == "slaney":
+        bank *= 2.0 / (edges[2:] - edges[:-2])
+    elif settings.band_norm == "sum":
+        bank /= bank.sum(1, keepdims=True)
+    return bank.astype(np.float32)
+
+
+@functools.lru_cache(8)
+def inverse_filterbank(settings: MelSettings) -> tuple[NDArray[np.float64], float]:
+    """Pseudo-inverse ``M x (n_fft / 2 + 1)`` of the bands, and the smallest magnitude that an inverted mel may hold.
+
+    That magnitude is 20 dB below a flat spectrum whose mel is just at the floor.
+    """
+    bank = filterbank(settings).astype(np.float64)
+    return np.asarray(np.linalg.pinv(bank).T, np.float64), 0.1 * settings.floor / float(bank.sum(1).mean())
+
+
+def linear_magnitude(mel: Floats, settings: MelSettings) -> Floats:
+    """Log-mel ``T x M`` -> magnitude ``T x (n_fft / 2 + 1)`` through the pseudo-inverse of the bands, floored."""
+    inverse, floor = inverse_filterbank(settings)
+    magnitude = np.exp(mel * log_of_base(settings)) @ inverse.astype(np.float32)
+    return np.asarray(np.maximum(magnitude, floor), np.float32)
+
+
+def log_of_base(settings: MelSettings) -> float:
+    """``exp(mel x this)`` is the mel before its logarithm."""
+    return 1.0 if settings.log_base == "e" else math.log(10.0)
+
+
+def fingerprint(settings: MelSettings) -> str:
+    """Twelve hex digits that are equal where two mels may be mixed."""
+    facts = {**dataclasses.asdict(settings), "definition": DEFINITION, "resampling": "resample_poly"}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def mismatch(here: MelSettings, there: MelSettings) -> list[str]:
+    """``f_min: 125 here, 0 there`` for every field in which two settings differ."""
+    pairs = [(f.name, getattr(here, f.name), getattr(there, f.name)) for f in dataclasses.fields(MelSettings)]
+    return [f"{name}: {_plain(a)} here, {_plain(b)} there" for name, a, b in pairs if a != b]
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _spectrum(frames: Floats, settings: MelSettings) -> NDArray[np.complex64]:
+    return np.asarray(scipy.fft.rfft(frames * hann(settings), settings.n_fft, axis=-1), np.complex64)
+
+
+def _edges(samples: int, settings: MelSettings) -> tuple[int, int]:
+    """Zeros before and after a wave so that frame ``t`` is centred on sample ``t x hop`` and there are exactly ``T``."""
+    if samples == 0:
+        raise DataError("wave: holds no samples")
+    left = settings.window // 2
+    last = (frame_count(samples, settings) - 1) * settings.hop - left + settings.window
+    return left, max(0, last - samples)
+
+
+def _overlap_add(frames: NDArray[np.float32], hop: int) -> Floats:
+    """Sum of frames ``T x W`` that start ``hop`` apart."""
+    count, width = frames.shape
+    chunks = -(-width // hop)
+    pieces = np.pad(frames, ((0, 0), (0, chunks * hop - width))).reshape(count, chunks, hop)
+    total = np.zeros((count + chunks, hop), np.float32)
+    for chunk in range(chunks):
+        total[chunk : chunk + count] += pieces[:, chunk]
+    return total.reshape(-1)
+
+
+@functools.lru_cache(64)
+def _overlap_gain(count: int, settings: MelSettings) -> Floats:
+    """One over the sum of squared windows, bounded where they barely reach."""
+    total = _overlap_add(np.tile(hann(settings) ** 2, (count, 1)), settings.hop)
+    left = settings.window // 2
+    return np.asarray(1.0 / np.maximum(total[left : left + count * settings.hop], 0.01 * total.max()), np.float32)
+
+
+def _to_mel(hertz: NDArray[np.float64], scale: str) -> NDArray[np.float64]:
+    """HTK's formula, or Slaney's: linear below 1000 Hz (3 mel for 200 Hz), then 27 mel for each factor of 6.4."""
+    if scale == "htk":
+        return np.asarray(2595.0 * np.log10(1.0 + hertz / 700.0))
+    return np.where(hertz < 1000.0, hertz * 3 / 200, 15 + 27 * np.log(np.maximum(hertz, 1000.0) / 1000.0) / math.log(6.4))
+
+
+def _to_hertz(mel: NDArray[np.float64], scale: str) -> NDArray[np.float64]:
+    if scale == "htk":
+        return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
+    return np.where(mel < 15, mel * 200 / 3, 1000.0 * np.exp((np.maximum(mel, 15) - 15) * math.log(6.4) / 27))

@@ -1,0 +1,37 @@
+"""Train a task: text2mel or mel2wav. The same command resumes.
+
+Under torchrun the micro-batches of each update are shared among the processes; the result does not depend on how many.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", choices=["text2mel", "mel2wav"])
+    parser.add_argument("--config", type=Path, required=True, help="preset, or the config.yaml of an experiment")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; may be repeated")
+    parser.add_argument("--data", type=Path, required=True, help="folder of features with train/ and dev/")
+    parser.add_argument("--exp", type=Path, required=True, help="folder of the experiment")
+    parser.add_argument("--resume", default="auto", metavar="auto|never|PATH", help="continue (default), begin anew, or from a checkpoint")
+    parser.add_argument("--fork", type=Path, metavar="EXP", help="continue in a new experiment, with changed settings")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+
+
+def run(args: argparse.Namespace) -> int:
+    from toolkit.tasks.assembly import TASKS, lay_out
+    from toolkit.tasks.schema import load_system
+    from toolkit.train.distributed import Processes
+    from toolkit.train.trainer import Trainer
+
+    system = load_system(args.config, args.set)
+    processes = Processes.start(args.device)
+    try:
+        folder = lay_out(system, args.task, args.data, args.exp, args.fork, args.resume, processes)
+        task = TASKS[args.task].from_folder(system, folder)
+        splits = task.data(args.data / "train"), task.data(args.data / "dev")
+        identity = task.identity(system)
+        Trainer(task, *splits, task.settings, folder / args.task, system.seed, identity, processes).run(args.resume)
+    finally:
+        processes.stop()
+    return 0

@@ -1,0 +1,1 @@
+"""Files, corpora, features and batches."""

@@ -1,0 +1,150 @@
+"""The contract of decoders, and the loop that an autoregressive one gets from its ``step``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from toolkit.nn.noise import Noise
+from toolkit.registry import Registry
+
+
+class Targets(NamedTuple):
+    """What training knows about the output."""
+
+    mel: Tensor  # B T M, normalised
+    lengths: Tensor  # B
+    durations: Tensor | None = None  # B S
+    f0: Tensor | None = None  # B T
+    energy: Tensor | None = None  # B T
+
+
+class Output(NamedTuple):
+    """What a decoder gives. ``T`` is a multiple of the reduction factor r."""
+
+    mel: Tensor  # B T M, normalised
+    lengths: Tensor  # B, frames
+    stop_logits: Tensor  # B T/r
+    weights: Tensor | None = None  # B T/r S, alignments
+    stopped_by: list[str] | None = None  # a word a row: "stop" or "limit"
+    extra: dict[str, Tensor] = {}
+
+
+class StopRule(Protocol):
+    """Which rows end after this step."""
+
+    def __call__(self, probability: Tensor, weights: Tensor, step: int) -> Tensor:
+        """Stop probability ``B``, weights ``B S``, number of the step from 0 -> bool ``B``."""
+
+
+@dataclass(frozen=True)
+class StopAtProbability:
+    """Stop at the first step whose stop probability exceeds the threshold (Tacotron 2, section 2.2: 0.5)."""
+
+    threshold: float = 0.5
+
+    def __call__(self, probability: Tensor, weights: Tensor, step: int) -> Tensor:
+        return probability > self.threshold
+
+
+class Decoder(nn.Module):
+    """Memory -> mel frames.
+
+    Wired: ``memory_dim``, ``n_mels``, ``attention`` (an unbuilt part; the decoder knows the sizes it needs) and
+    ``reduction``, the largest number of frames a step emits.
+    """
+
+    def forward(self, memory: Tensor, mask: Tensor, targets: Targets, noise: Noise | None, teacher: float = 1.0, hard: bool = False) -> Output:
+        """Teacher-forced output for training. ``memory`` ``B S D``, ``mask`` bool ``B S``, ``teacher`` share of true previous frames.
+
+        ``hard`` selects the attention's synthesis form, for ground-truth-aligned mels.
+        """
+        raise NotImplementedError
+
+    def generate(
+        self,
+        memory: Tensor,
+        mask: Tensor,
+        limit: Tensor,
+        stop_rule: StopRule,
+        noise: Noise | None,
+        on_frames: Callable[[Tensor], None] | None = None,
+    ) -> Output:
+        """Free-running output. ``limit`` int64 ``B`` is the largest number of frames; ``on_frames`` sees each ``B r M`` as it is made."""
+        raise NotImplementedError
+
+    def losses(self, output: Output, targets: Targets) -> dict[str, Tensor]:
+        """Losses of the decoder's own, such as those of durations: sums over the batch."""
+        return {}
+
+
+class StepDecoder(Decoder):
+    """A decoder that is autoregressive: it defines ``start`` and ``step``, and ``forward`` equals the loop over them."""
+
+    reduction: int
+
+    def start(self, memory: Tensor, mask: Tensor, noise: Noise | None, reduction: int, hard: bool = False) -> Any:
+        """The state before the first step."""
+        raise NotImplementedError
+
+    def step(self, frame: Tensor, state: Any, allowed: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Any]:
+        """Last frame ``B M`` -> frames ``B r M``, stop logit ``B``, weights ``B S``, state."""
+        raise NotImplementedError
+
+    def generate(
+        self,
+        memory: Tensor,
+        mask: Tensor,
+        limit: Tensor,
+        stop_rule: StopRule,
+        noise: Noise | None,
+        on_frames: Callable[[Tensor], None] | None = None,
+    ) -> Output:
+        state = self.start(memory, mask, noise, self.reduction, hard=True)
+        frame = memory.new_zeros(memory.shape[0], self.n_mels)
+        run = _Run(limit)
+        while run.active.any():
+            frames, stop_logit, weights, state = self.step(frame, state)
+            frames = frames * run.active[:, None, None]
+            frame = frames[:, -1]
+            if on_frames is not None:
+                on_frames(frames)
+            run.add(frames, stop_logit, weights, stop_rule(torch.sigmoid(stop_logit), weights, len(run.frames)))
+        return run.output()
+
+    n_mels: int
+
+
+@dataclass
+class _Run:
+    """A free run under way: what was emitted, and which rows still speak. Rows that stopped are frozen at zero."""
+
+    limit: Tensor
+    frames: list[Tensor] = field(default_factory=list)
+    stops: list[Tensor] = field(default_factory=list)
+    weights: list[Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.active = self.limit > 0
+        self.lengths = torch.zeros_like(self.limit)
+        self.by_rule = torch.zeros_like(self.active)
+
+    def add(self, frames: Tensor, stop_logit: Tensor, weights: Tensor, stop: Tensor) -> None:
+        self.frames.append(frames)
+        self.stops.append(stop_logit)
+        self.weights.append(weights * self.active[:, None])
+        grown = torch.minimum(self.lengths + frames.shape[1], self.limit)
+        self.lengths = torch.where(self.active, grown, self.lengths)
+        self.by_rule |= self.active & stop
+        self.active = self.active & ~stop & (self.lengths < self.limit)
+
+    def output(self) -> Output:
+        reasons = ["stop" if stopped else "limit" for stopped in self.by_rule.tolist()]
+        return Output(torch.cat(self.frames, 1), self.lengths, torch.stack(self.stops, 1), torch.stack(self.weights, 1), reasons)
+
+
+DECODERS: Registry[Decoder] = Registry("decoder", Decoder, wired=("memory_dim", "n_mels", "attention", "reduction"))

@@ -1,0 +1,55 @@
+"""Convolutions and a bidirectional LSTM: the encoder of Tacotron 2."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from toolkit.encoders.base import ENCODERS, Encoder
+from toolkit.errors import ConfigError
+from toolkit.nn.conv_norm import ConvNorm
+from toolkit.nn.masks import padding_mask
+
+
+@ENCODERS.register("conv_blstm")
+class ConvBLSTM(Encoder):
+    """Embedding, convolutions with batch norm and ReLU, one bidirectional LSTM (Tacotron 2, section 2.2).
+
+    Args:
+        embedding: width of the symbol embedding.
+        layers, channels, kernel_size: the convolutions.
+        lstm: units of both directions together; the width D of the memory.
+        dropout: after each convolution, in training.
+    """
+
+    def __init__(
+        self,
+        num_symbols: int,
+        *,
+        embedding: int = 512,
+        layers: int = 3,
+        channels: int = 512,
+        kernel_size: int = 5,
+        lstm: int = 512,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise ConfigError(f"kernel_size: must be odd, got {kernel_size}; nearest: {kernel_size + 1}")
+        if lstm % 2:
+            raise ConfigError(f"lstm: units of both directions, must be even, got {lstm}; nearest: {lstm + 1}")
+        self.out_dim = lstm
+        self.embedding = nn.Embedding(num_symbols, embedding, padding_idx=0)
+        widths = [embedding] + [channels] * layers
+        self.convolutions = nn.ModuleList(ConvNorm(a, b, kernel_size, torch.relu, dropout) for a, b in zip(widths, widths[1:], strict=False))
+        self.lstm = nn.LSTM(widths[-1], lstm // 2, batch_first=True, bidirectional=True)
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        mask = padding_mask(lengths, inputs.shape[1])
+        features = self.embedding(inputs).transpose(1, 2)  # B D S
+        for convolution in self.convolutions:
+            features = convolution(features, mask)
+        packed = pack_padded_sequence(features.transpose(1, 2), lengths.cpu(), batch_first=True, enforce_sorted=False)
+        memory, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=inputs.shape[1])
+        return memory  # B S D

@@ -1,0 +1,92 @@
+"""Speaking the evaluation set: from text alone, and the ways in between that show which part is to blame."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.audio import wave as wave_files
+from toolkit.data.writing import atomic, write_text
+from toolkit.infer.gta import forced_mels, utterance_seed
+from toolkit.infer.load import griffin_lim
+from toolkit.infer.speak import Array, SpokenMel, predict_mels, vocode
+from toolkit.tasks.mel2wav import Mel2Wav
+from toolkit.tasks.text2mel import Text2Mel
+
+
+def choose(count: int, wanted: int) -> list[int]:
+    """Indices of the utterances that are spoken: spread evenly over the set; 0 means all."""
+    if wanted in (0, count) or wanted > count:
+        return list(range(count))
+    return [i * count // wanted for i in range(wanted)]
+
+
+def speak_evaluation_set(text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path, out: Path, utterances: int) -> list[str]:
+    """Write waves of every system, the arrays that pictures need, and ``utterances.jsonl``; returns lines that sum it up.
+
+    ``free``: text -> mel -> vocoder; ``free_griffin_lim`` the same through Griffin-Lim; ``forced``: teacher-forced mel ->
+    vocoder; ``copy``: the recording's mel -> vocoder.
+    """
+    source = text2mel.data(data)
+    chosen = choose(len(source), utterances)
+    keys = [source.utterances[i].id for i in chosen]
+    texts = [source.utterances[i].text for i in chosen]
+    seeds = [utterance_seed(text2mel.system.seed, key) for key in keys]
+    begin = time.perf_counter()
+    spoken = predict_mels(text2mel, texts, seeds)
+    mel_seconds = time.perf_counter() - begin
+    forced = forced_mels(text2mel, source)
+    free, true = [s.mel for s in spoken], [source.mel(i) for i in chosen]
+    lines = [_write_waves(griffin_lim(text2mel.system), out, {"free_griffin_lim": free}, keys, seeds)]
+    if mel2wav is not None:
+        lines.append(_write_waves(mel2wav, out, {"free": free, "forced": [forced[k] for k in keys], "copy": true}, keys, seeds))
+    for key, result, mel in zip(keys, spoken, true, strict=True):
+        _write_arrays(out / "arrays" / f"{key}.npz", result, mel, forced[key])
+    features = text2mel.system.features
+    rate = features.hop / features.sample_rate
+    rows = [
+        {"id": key, "text": text, "stopped_by": result.stopped_by, "frames": len(result.mel), "seconds": len(result.mel) * rate,
+         "reference_seconds": len(mel) * rate, "seed": seed}
+        for key, text, result, mel, seed in zip(keys, texts, spoken, true, seeds, strict=True)
+    ]  # fmt: skip
+    write_text(out / "utterances.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    missed = sum(result.stopped_by == "limit" for result in spoken)
+    seconds = sum(len(mel) for mel in free) * rate
+    return [f"{len(keys)} utterances, {missed} without a stop, mel RTF {mel_seconds / seconds:.3f}", *lines]
+
+
+def _write_waves(task: Mel2Wav, out: Path, systems: dict[str, Sequence[Array]], keys: Sequence[str], seeds: Sequence[int]) -> str:
+    """All systems through one vocoder in one go, because a larger batch is cheaper for each."""
+    mels = [mel for system in systems.values() for mel in system]
+    begin = time.perf_counter()
+    waves = iter(vocode(task, mels, list(seeds) * len(systems)))
+    elapsed = time.perf_counter() - begin
+    rate = task.system.features.sample_rate
+    for name in systems:
+        for key in keys:
+            write_wave(out / name / f"{key}.wav", next(waves), rate)
+    seconds = sum(len(mel) for mel in mels) * task.system.features.hop / rate
+    return f"{task.system.vocoder.name}: {len(mels)} waves, {seconds:.0f} s of speech in {elapsed:.0f} s, RTF {elapsed / seconds:.3f}"
+
+
+def write_wave(path: Path, wave: Array, sample_rate: int) -> None:
+    """A 16-bit wave file, whole or not at all."""
+    with atomic(path, "wb", "wave") as file:
+        wave_files.write(file, wave, sample_rate)
+
+
+def _write_arrays(path: Path, spoken: SpokenMel, true: Array, forced: Array) -> None:
+    buffer = io.BytesIO()
+    weights = np.zeros((0, 0), np.float32) if spoken.weights is None else spoken.weights
+    np.savez_compressed(
+        buffer, mel_true=true, mel_free=spoken.mel, mel_forced=forced, weights_free=weights, stop_free=spoken.stop,
+        symbols=np.array(spoken.symbols),
+    )  # fmt: skip
+    with atomic(path, "wb", "wave") as file:
+        file.write(buffer.getvalue())
+

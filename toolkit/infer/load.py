@@ -1,0 +1,58 @@
+"""An experiment's folder -> trained networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
+
+from toolkit.errors import CheckpointError
+from toolkit.tasks.mel2wav import Mel2Wav
+from toolkit.tasks.schema import System, load_system
+from toolkit.tasks.text2mel import Text2Mel
+from toolkit.train.checkpoint import best_weights
+from toolkit.vocoders import VOCODERS
+
+CONFIG = "config.yaml"
+T = TypeVar("T", bound=nn.Module)
+
+
+def load_config(experiment: Path) -> System:
+    """The resolved configuration of an experiment."""
+    if not (experiment / CONFIG).is_file():
+        raise CheckpointError(f"{experiment}: no {CONFIG}, so this is no experiment; train one first or give another --exp")
+    return load_system(experiment / CONFIG)
+
+
+def load_text2mel(experiment: Path, device: str = "cpu") -> Text2Mel:
+    """The trained feature predictor, in eval mode."""
+    return _trained(Text2Mel.from_folder(load_config(experiment), experiment), experiment / Text2Mel.name, device)
+
+
+def load_mel2wav(experiment: Path, device: str = "cpu") -> Mel2Wav:
+    """The vocoder, in eval mode; trained where there is something to train."""
+    task = Mel2Wav.from_folder(load_config(experiment), experiment)
+    if not task.vocoder.trainable:
+        return task.to(device).eval()
+    return _trained(task, experiment / Mel2Wav.name, device)
+
+
+def default_model() -> Path:
+    """The experiment that ``say`` uses when none is named: the one that the default recipe leaves in this checkout."""
+    folder = Path(__file__).parents[2] / "recipes" / "ljspeech" / "exp" / "mini"
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError(f"{folder}: no voice there yet; run recipes/ljspeech/run.sh, or give --model EXP")
+    return folder
+
+
+def griffin_lim(system: System) -> Mel2Wav:
+    """Griffin-Lim for the same mel definition, so that every system can be heard without a vocoder."""
+    return Mel2Wav(replace(system, vocoder=VOCODERS.part("griffin_lim"))).eval()
+
+
+def _trained(task: T, folder: Path, device: str) -> T:
+    weights, _ = best_weights(folder)
+    task.load_state_dict(weights)
+    return task.to(device).eval()

@@ -1,0 +1,1 @@
+"""The feature predictor and its losses."""

@@ -1,0 +1,72 @@
+"""Text -> mel: encoder, conditioning, decoder with attention, postnet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from toolkit.decoders.base import Decoder, Output, StopRule, Targets
+from toolkit.encoders.base import Encoder
+from toolkit.models.conditioning import Conditioning, Conditions
+from toolkit.nn.masks import padding_mask
+from toolkit.nn.noise import Noise
+from toolkit.nn.normaliser import Normaliser
+from toolkit.postnets.base import Postnet
+from toolkit.registry import Part
+
+
+class Prediction(NamedTuple):
+    """Frames before the postnet stand in ``output.mel``, after it in ``mel``; both normalised, 0 on padding."""
+
+    output: Output
+    mel: Tensor  # B T M
+
+
+class FeaturePredictor(nn.Module):
+    """The recurrent sequence-to-sequence feature prediction network (Tacotron 2, section 2.2), of any parts."""
+
+    def __init__(
+        self, num_symbols: int, n_mels: int, reduction: int, encoder: Part[Encoder], decoder: Part[Decoder], postnet: Part[Postnet],
+        attention: Part[nn.Module],
+    ) -> None:
+        super().__init__()
+        self.normaliser = Normaliser(n_mels)
+        self.encoder = encoder.build(num_symbols=num_symbols)
+        self.conditioning = Conditioning(self.encoder.out_dim)
+        self.decoder = decoder.build(
+            memory_dim=self.conditioning.out_dim, n_mels=n_mels, attention=attention, reduction=reduction
+        )
+        self.postnet = postnet.build(n_mels=n_mels)
+
+    def encode(self, tokens: Tensor, lengths: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:
+        """Symbols ``B S`` -> memory ``B S D`` and its mask ``B S``."""
+        mask = padding_mask(lengths, tokens.shape[1])
+        return self.conditioning(self.encoder(tokens, lengths), mask, conditions), mask
+
+    def forward(
+        self, tokens: Tensor, lengths: Tensor, targets: Targets, conditions: Conditions, noise: Noise | None, hard: bool = False
+    ) -> Prediction:
+        """Teacher-forced prediction. ``targets.mel`` ``B T M`` is normalised."""
+        memory, mask = self.encode(tokens, lengths, conditions)
+        return self._refine(self.decoder(memory, mask, targets, noise, hard=hard))
+
+    def generate(
+        self,
+        tokens: Tensor,
+        lengths: Tensor,
+        limit: Tensor,
+        stop_rule: StopRule,
+        conditions: Conditions,
+        noise: Noise | None,
+        on_frames: Callable[[Tensor], None] | None = None,
+    ) -> Prediction:
+        """Free-running prediction; ``limit`` ``B`` is the largest number of frames."""
+        memory, mask = self.encode(tokens, lengths, conditions)
+        return self._refine(self.decoder.generate(memory, mask, limit, stop_rule, noise, on_frames))
+
+    def _refine(self, output: Output) -> Prediction:
+        mask = padding_mask(output.lengths, output.mel.shape[1])
+        mel = output.mel.masked_fill(mask[..., None], 0.0)
+        return Prediction(output._replace(mel=mel), mel + self.postnet(mel, mask))

@@ -1,0 +1,110 @@
+"""Losses of the feature predictor by name. Each is a sum over the micro-batch divided by counts of the global batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from toolkit.data.batches import Counts
+from toolkit.decoders.base import Targets
+from toolkit.errors import ConfigError
+from toolkit.models.feature_predictor import Prediction
+from toolkit.nn.masks import padding_mask
+from toolkit.registry import Registry
+
+
+class Loss:
+    """One term of the loss. Knob ``weight`` scales it; at 0 it is left out."""
+
+    weight: float
+
+    def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
+        """A scalar; padding does not count."""
+        raise NotImplementedError
+
+
+LOSSES: Registry[Loss] = Registry("loss", Loss)
+
+
+def group_lengths(prediction: Prediction, targets: Targets) -> tuple[Tensor, int]:
+    """Decoder steps of each row ``B``, and the reduction factor r."""
+    reduction = -(-targets.mel.shape[1] // prediction.output.stop_logits.shape[1])
+    return (targets.lengths + reduction - 1) // reduction, reduction
+
+
+@LOSSES.register("mse")
+class MeanSquaredError(Loss):
+    """Squared error per bin, before and after the postnet, summed (Tacotron 2, section 2.2)."""
+
+    def __init__(self, *, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
+        keep = ~padding_mask(targets.lengths, targets.mel.shape[1])[..., None]
+        error = (prediction.output.mel - targets.mel) ** 2 + (prediction.mel - targets.mel) ** 2
+        return (error * keep).sum() / (counts.frames * targets.mel.shape[2])
+
+
+@LOSSES.register("mae")
+class MeanAbsoluteError(Loss):
+    """Absolute error per bin, before and after the postnet, summed."""
+
+    def __init__(self, *, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
+        keep = ~padding_mask(targets.lengths, targets.mel.shape[1])[..., None]
+        error = (prediction.output.mel - targets.mel).abs() + (prediction.mel - targets.mel).abs()
+        return (error * keep).sum() / (counts.frames * targets.mel.shape[2])
+
+
+@LOSSES.register("stop")
+class StopToken(Loss):
+    """Cross entropy of the stop token, whose target is 1 on the group of the last valid frame.
+
+    Args:
+        positive_weight: of that one group among many.
+    """
+
+    def __init__(self, *, weight: float = 1.0, positive_weight: float = 1.0) -> None:
+        self.weight, self.positive_weight = weight, positive_weight
+
+    def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
+        groups, reduction = group_lengths(prediction, targets)
+        logits = prediction.output.stop_logits  # B T/r
+        steps = torch.arange(logits.shape[1], device=logits.device)[None]
+        target = (steps >= groups[:, None] - 1).to(logits.dtype)
+        positive = logits.new_tensor(self.positive_weight)
+        entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none", pos_weight=positive)
+        return (entropy * (steps < groups[:, None])).sum() * reduction / counts.frames
+
+
+@LOSSES.register("guided_attention")
+class GuidedAttention(Loss):
+    """Attention mass away from the diagonal, per decoder step (Tachibana et al. 2018, section 4.1, there averaged over all cells).
+
+    Args:
+        sigma: width g of the corridor, as a share of the text.
+    """
+
+    def __init__(self, *, weight: float = 1.0, sigma: float = 0.2) -> None:
+        if sigma <= 0:
+            raise ConfigError(f"sigma: must be positive, got {sigma}")
+        self.weight, self.sigma = weight, sigma
+
+    def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
+        weights = prediction.output.weights
+        if weights is None:
+            raise ConfigError("losses.guided_attention: this decoder has no attention; leave it out")
+        groups, reduction = group_lengths(prediction, targets)
+        steps = torch.arange(weights.shape[1], device=weights.device)[None]
+        penalty = guide(groups, token_lengths, weights.shape[1], weights.shape[2], self.sigma)
+        return (weights * penalty * (steps < groups[:, None])[..., None]).sum() * reduction / counts.frames
+
+
+def guide(groups: Tensor, token_lengths: Tensor, steps: int, symbols: int, sigma: float) -> Tensor:
+    """``W = 1 - exp(-(n/N - t/T)^2 / (2 g^2))`` with each row's own N and T, ``B T/r S``."""
+    t = torch.arange(steps, device=groups.device)[None, :, None] / groups[:, None, None]
+    n = torch.arange(symbols, device=groups.device)[None, None] / token_lengths[:, None, None]
+    return 1.0 - torch.exp(-((n - t) ** 2) / (2 * sigma**2))

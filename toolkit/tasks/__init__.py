@@ -1,0 +1,1 @@
+"""Assembly of parts, data and losses from one configuration."""

@@ -1,0 +1,56 @@
+"""The tasks by name, and the folder that a training starts from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from toolkit.config import to_yaml
+from toolkit.data.writing import atomic, write_text
+from toolkit.errors import DataError
+from toolkit.tasks.card import as_markdown, training_card
+from toolkit.tasks.mel2wav import Mel2Wav
+from toolkit.tasks.schema import System
+from toolkit.tasks.text2mel import Text2Mel
+from toolkit.train.distributed import Processes
+from toolkit.train.ownership import check_identity
+
+TASKS: dict[str, type[Text2Mel] | type[Mel2Wav]] = {"text2mel": Text2Mel, "mel2wav": Mel2Wav}
+NEEDED, OPTIONAL = ("tokens.txt", "stats.npz", "features.json"), ("lexicon.txt", "bpe.model")
+
+
+def lay_out(system: System, task: str, data: Path, experiment: Path, fork: Path | None, resume: str, processes: Processes) -> Path:
+    """Write the resolved configuration, what the networks need to know of the data, and the training card.
+
+    Args:
+        fork: a new experiment that starts as a copy of this one, for changed settings.
+
+    Returns:
+        The folder to train in.
+
+    Raises:
+        DataError: the data lack what an earlier stage makes.
+        ConfigError: the experiment was begun with other settings and is to be resumed.
+    """
+    missing = [name for name in NEEDED if not (data / name).is_file()]
+    if missing:
+        raise DataError(f"{data}: lacks {', '.join(missing)}; run the stages before this one")
+    folder = fork or experiment
+    if processes.main:
+        if fork is not None and not fork.exists():
+            shutil.copytree(experiment, fork)
+            (fork / task / "identity.json").unlink(missing_ok=True)
+        elif resume == "auto":
+            check_identity(folder / task, TASKS[task].identity(system))
+        for name in (*NEEDED, *OPTIONAL):
+            if (data / name).is_file():
+                _copy(data / name, folder / name)
+        write_text(folder / "config.yaml", to_yaml(system))
+        write_text(folder / task / "training_card.md", as_markdown(task, training_card(system, task, processes.world)))
+    processes.barrier()
+    return folder
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic(target, "wb") as file:
+        file.write(source.read_bytes())

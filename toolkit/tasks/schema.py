@@ -1,0 +1,96 @@
+"""The configuration of a system: one YAML file from audio to speech. Shared numbers stand here once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from toolkit.attentions import ATTENTIONS, Attention
+from toolkit.audio.mel import MelSettings
+from toolkit.audio.trim import Trim
+from toolkit.config import load_yaml, override, read
+from toolkit.decoders import DECODERS, Decoder
+from toolkit.encoders import ENCODERS, Encoder
+from toolkit.errors import ConfigError
+from toolkit.models.losses import LOSSES, Loss
+from toolkit.postnets import POSTNETS, Postnet
+from toolkit.registry import Part
+from toolkit.text.base import Cleaner, Tokenizer
+from toolkit.text.cleaners import CLEANERS
+from toolkit.text.tokenizers import TOKENIZERS
+from toolkit.train.settings import Training
+from toolkit.vocoders import VOCODERS, Vocoder
+
+NORMALISATIONS = ("none", "per_bin")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Which utterances are kept for training."""
+
+    min_seconds: float = 0.3
+    max_seconds: float = 20.0
+    max_characters: int = 400
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What a vocoder is trained on."""
+
+    frames: int = 32
+    input: str = "gta"  # gta | natural
+
+    def __post_init__(self) -> None:
+        if self.input not in ("gta", "natural"):
+            raise ConfigError(f"input: what the vocoder is trained on, got {self.input!r}; known: gta, natural")
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """How speech is made from text."""
+
+    stop_threshold: float = 0.5
+    frames_per_symbol: float = 25.0  # bound on the length: this times symbols, plus one second
+    utterances: int = 24  # of the eval set that stage 8 speaks, 0 for all
+    batch: int = 32
+
+
+@dataclass(frozen=True)
+class System:
+    """Everything that a YAML may say. Sections are typed; parts are chosen by name, their knobs beside them in ``*_conf``."""
+
+    encoder: Annotated[Part[Encoder], ENCODERS]
+    attention: Annotated[Part[Attention], ATTENTIONS]
+    decoder: Annotated[Part[Decoder], DECODERS]
+    postnet: Annotated[Part[Postnet], POSTNETS]
+    vocoder: Annotated[Part[Vocoder], VOCODERS]
+    losses: Annotated[tuple[Part[Loss], ...], LOSSES]
+    cleaner: Annotated[Part[Cleaner], CLEANERS] = field(default_factory=lambda: CLEANERS.part("english"))
+    tokenizer: Annotated[Part[Tokenizer], TOKENIZERS] = field(default_factory=lambda: TOKENIZERS.part("char"))
+    seed: int = 1
+    features: MelSettings = field(default_factory=MelSettings)
+    extras: tuple[str, ...] = ()  # f0, energy
+    trim: Trim = field(default_factory=Trim)
+    level: float | None = None  # peak to which each recording is scaled, None leaves it
+    limits: Limits = field(default_factory=Limits)
+    normalise: str = "none"  # none | per_bin: mean and variance of each mel bin
+    reduction: int = 1  # frames a decoder step emits
+    text2mel: Training = field(default_factory=Training)
+    crops: Crops = field(default_factory=Crops)
+    mel2wav: Training = field(default_factory=Training)
+    synthesis: Synthesis = field(default_factory=Synthesis)
+
+    def __post_init__(self) -> None:
+        if self.normalise not in NORMALISATIONS:
+            raise ConfigError(f"normalise: unknown, got {self.normalise!r}; known: {', '.join(NORMALISATIONS)}")
+        if self.reduction < 1:
+            raise ConfigError(f"reduction: frames a step emits, must be at least 1, got {self.reduction}")
+        if not any(part.name in ("mse", "mae") for part in self.losses):
+            raise ConfigError("losses: none of them compares frames; known: mse, mae")
+
+
+def load_system(path: Path | str, assignments: Sequence[str] = ()) -> System:
+    """A preset or the resolved configuration of an experiment, with assignments of the command line over it."""
+    return read(System, override(load_yaml(path), assignments))

@@ -1,0 +1,134 @@
+"""The task of the feature predictor: text -> mel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from toolkit.config import dump
+from toolkit.data.batches import Counts, TextMelBatch
+from toolkit.data.dataset import TextMelData
+from toolkit.data.statistics import load_statistics
+from toolkit.decoders.base import StopAtProbability, Targets
+from toolkit.models.conditioning import Conditions
+from toolkit.models.feature_predictor import FeaturePredictor, Prediction
+from toolkit.nn.alignment_measures import diagonality, focus
+from toolkit.nn.noise import Noise
+from toolkit.tasks.schema import System
+from toolkit.text.frontend import TextFrontend
+from toolkit.train import pictures
+from toolkit.train.protocol import Observation
+from toolkit.train.settings import Training
+
+
+class Text2Mel(nn.Module):
+    """Assembles the feature predictor, its data and its losses from a configuration."""
+
+    name = "text2mel"
+    sections = (
+        "seed", "features", "extras", "trim", "level", "limits", "cleaner", "tokenizer", "normalise", "reduction",
+        "encoder", "attention", "decoder", "postnet", "losses", "text2mel",
+    )  # fmt: skip
+
+    def __init__(self, system: System, num_symbols: int) -> None:
+        super().__init__()
+        self.system = system
+        self.num_symbols = num_symbols
+        self.model = FeaturePredictor(
+            num_symbols, system.features.n_mels, system.reduction, system.encoder, system.decoder, system.postnet, system.attention
+        )
+        terms = {part.name: part.build() for part in system.losses}
+        self.terms = {name: term for name, term in terms.items() if term.weight}
+
+    @classmethod
+    def from_folder(cls, system: System, folder: Path) -> Text2Mel:
+        """The task with the symbols and statistics that stand in a folder: ``tokens.txt``, ``stats.npz``."""
+        frontend = TextFrontend.load(folder, system.cleaner.build(), system.tokenizer.build())
+        task = cls(system, len(frontend.vocabulary))
+        task.frontend = frontend
+        if system.normalise == "per_bin":
+            task.model.normaliser.set(*load_statistics(folder / "stats.npz"))
+        return task
+
+    frontend: TextFrontend
+
+    @property
+    def settings(self) -> Training:
+        return self.system.text2mel
+
+    def data(self, folder: Path) -> TextMelData:
+        """The utterances of a split."""
+        return TextMelData(folder, self.frontend, self.system.features.hop)
+
+    @classmethod
+    def identity(cls, system: System) -> dict[str, Any]:
+        """The configuration that this training depends on, as plain data."""
+        return {key: value for key, value in dump(system).items() if key.removesuffix("_conf") in cls.sections}
+
+    def turns(self, step: int) -> tuple[str, ...]:
+        return ("main",)
+
+    def parameters_of(self, turn: str) -> Iterable[nn.Parameter]:
+        return self.parameters()
+
+    def forward(self, batch: TextMelBatch, turn: str) -> dict[str, Tensor]:
+        return self.losses(batch, turn)
+
+    def losses(self, batch: TextMelBatch, turn: str) -> dict[str, Tensor]:
+        """Every term, weighted: sums over the micro-batch divided by the counts of the global batch."""
+        noise = Noise.of_micro_batch(*batch.key, device=batch.mel.device)
+        prediction, targets = self.predict(batch, noise)
+        losses = {name: term.weight * term(prediction, targets, batch.token_lengths, batch.counts) for name, term in self.terms.items()}
+        own = self.model.decoder.losses(prediction.output, targets)
+        return losses | {name: value / batch.counts.frames for name, value in own.items()}
+
+    def predict(self, batch: TextMelBatch, noise: Noise | None, hard: bool = False) -> tuple[Prediction, Targets]:
+        """Teacher-forced prediction of a batch, and the targets it is compared with, both normalised."""
+        targets = Targets(self.model.normaliser(batch.mel), batch.mel_lengths, batch.durations, batch.f0, batch.energy)
+        conditions = Conditions(batch.speaker, batch.language, batch.vector)
+        return self.model(batch.tokens, batch.token_lengths, targets, conditions, noise, hard), targets
+
+    def generate(self, tokens: Tensor, lengths: Tensor, noise: Noise | None) -> Prediction:
+        """Free-running prediction from symbols ``B S``; bounded by the length of the text."""
+        settings, features = self.system.synthesis, self.system.features
+        limit = (lengths * settings.frames_per_symbol + features.sample_rate / features.hop).long()
+        return self.model.generate(tokens, lengths, limit, StopAtProbability(settings.stop_threshold), Conditions(), noise)
+
+    @torch.no_grad()
+    def observe(self, batch: TextMelBatch) -> Observation:
+        """Alignments and frames of the first utterance, teacher-forced and free-running, and how sharp alignments are."""
+        noise = Noise.of_rows(range(len(batch.ids)), batch.mel.device)
+        prediction, targets = self.predict(batch, noise, hard=True)
+        numbers, images = {}, {}
+        hop = self.system.features.hop / self.system.features.sample_rate
+        symbols, frames = int(batch.token_lengths[0]), int(batch.mel_lengths[0])
+        output = prediction.output
+        if output.weights is not None:
+            groups = -(-batch.mel_lengths // self.system.reduction)
+            numbers["focus"] = float(focus(output.weights, groups, batch.token_lengths).mean())
+            numbers["diagonality"] = float(diagonality(output.weights, groups, batch.token_lengths).mean())
+            images["alignment_forced"] = pictures.alignment(output.weights[0, : int(groups[0]), :symbols].cpu().numpy())
+        free = self.generate(batch.tokens[:1], batch.token_lengths[:1], Noise.of_rows([0], batch.mel.device))
+        if free.output.weights is not None:
+            images["alignment_free"] = pictures.alignment(free.output.weights[0, :, :symbols].cpu().numpy())
+        images["mel"] = pictures.mels(targets.mel[0, :frames].cpu().numpy(), prediction.mel[0, :frames].cpu().numpy(), hop)
+        images["stop"] = pictures.stop_curve(torch.sigmoid(free.output.stop_logits[0]).cpu().numpy())
+        numbers["free_running_frames"] = float(free.output.lengths[0])
+        return Observation(numbers, images, {})
+
+    def made_up_batch(self, utterances: int = 2, symbols: int = 7, frames: int = 13) -> TextMelBatch:
+        """A batch of random numbers of the right shapes, to try a configuration before any data is touched."""
+        mel = torch.randn(utterances, frames, self.system.features.n_mels)
+        return TextMelBatch(
+            ids=[f"made-up-{i}" for i in range(utterances)],
+            tokens=torch.randint(1, self.num_symbols, (utterances, symbols)),
+            token_lengths=torch.full((utterances,), symbols),
+            mel=mel,
+            mel_lengths=torch.full((utterances,), frames),
+            counts=Counts(utterances, utterances * frames, utterances * frames * self.system.features.hop),
+            key=(self.system.seed, 0, 0),
+        )

@@ -1,0 +1,47 @@
+"""The contracts of cleaners and tokenizers, and the form of inline phonemes."""
+
+import re
+from collections.abc import Iterable
+
+from toolkit.errors import DataError
+from toolkit.registry import Registry
+
+INLINE = re.compile(r"(\{[^{}]*\})")
+"""Inline phonemes such as ``{HH AH0 L OW1}``: cleaners pass them through, tokenizers turn them into symbols."""
+
+
+class TextError(DataError):
+    """A text cannot be spoken as it is written."""
+
+
+class Cleaner:
+    """Written text -> text as it is spoken. Never raises; lower-case text that is clean stays as it is."""
+
+    def __call__(self, text: str) -> str:
+        raise NotImplementedError
+
+
+class Tokenizer:
+    """Cleaned text -> symbols. Built once and used for many texts; it can be sent to worker processes."""
+
+    def symbols(self, text: str) -> list[str]:
+        """The symbols of a cleaned text, without the end-of-sentence symbol.
+
+        Raises:
+            TextError: an inline phoneme is unknown.
+            DataError: a file that the tokenizer needs is missing.
+        """
+        raise NotImplementedError
+
+    def inventory(self) -> list[str]:
+        """Symbols that belong to the vocabulary whether or not the training text has them."""
+        return []
+
+
+def speakable(symbols: Iterable[str]) -> bool:
+    """Whether any symbol stands for a sound: punctuation alone makes no speech."""
+    return any(character.isalnum() for symbol in symbols for character in symbol)
+
+
+CLEANERS: Registry[Cleaner] = Registry("cleaner", Cleaner)
+TOKENIZERS: Registry[Tokenizer] = Registry("tokenizer", Tokenizer)

@@ -1,0 +1,49 @@
+"""What the trainer knows of a task: this and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from toolkit.data.batches import Counts
+
+
+class Observation(NamedTuple):
+    """What a task shows of itself at a validation."""
+
+    numbers: dict[str, float]  # such as alignment focus
+    images: dict[str, Any]  # name -> H x W x 3 uint8 array
+    audio: dict[str, tuple[Any, int]]  # name -> float32 samples, sample rate
+
+
+class Data(Protocol):
+    """Items of one split. Loads nothing until a micro-batch is asked for."""
+
+    def __len__(self) -> int:
+        """Number of utterances."""
+
+    def counts(self, members: Sequence[int], key: tuple[int, int, int]) -> Counts:
+        """Totals of a global batch, from the index alone."""
+
+    def load(self, members: Sequence[int], counts: Counts, key: tuple[int, int, int]) -> Any:
+        """One micro-batch: these utterances, the counts of the global batch, the address of its random numbers."""
+
+
+class Task(Protocol):
+    """A model with its losses. It is an ``nn.Module`` whose ``forward`` is ``losses``: what DDP wraps."""
+
+    name: str
+
+    def turns(self, step: int) -> tuple[str, ...]:
+        """The optimisers that take a step, in order: ``("main",)``, or ``("discriminator", "generator")``."""
+
+    def parameters_of(self, turn: str) -> Iterable[nn.Parameter]:
+        """The weights that this turn's optimiser moves."""
+
+    def losses(self, batch: Any, turn: str) -> Mapping[str, Tensor]:
+        """Scalars that add up to the loss: sums over the micro-batch divided by the counts of the global batch."""
+
+    def observe(self, batch: Any) -> Observation:
+        """Pictures, sounds and numbers for the log, in eval mode."""

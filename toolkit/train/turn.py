@@ -1,0 +1,65 @@
+"""One optimiser with the weights it moves: gradient norm, clipping, learning rate, step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from toolkit.train.settings import Training
+
+
+class Turn:
+    """One of the optimisers that take turns in a training.
+
+    Args:
+        parameters: the weights that it moves.
+        settings: optimiser, schedule, clip and precision.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], settings: Training) -> None:
+        self.settings = settings
+        self.parameters = [p for p in parameters if p.requires_grad]
+        self.recipe = settings.optimiser.build()
+        self.schedule = settings.schedule.build()
+        self.optimiser = self.recipe.build(self.parameters)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=settings.precision == "fp16")
+
+    def learning_rate(self, step: int) -> float:
+        """The rate of an update; steps count from 1."""
+        return self.recipe.learning_rate * self.schedule.factor(step, self.settings.max_steps)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of one micro-batch."""
+        torch.autograd.backward(self.scaler.scale(loss))
+
+    def gradient_norm(self) -> Tensor:
+        """Euclidean norm over all gradients, before clipping."""
+        self.scaler.unscale_(self.optimiser)
+        return torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+
+    def apply(self, norm: Tensor, step: int) -> None:
+        """Clip to ``settings.clip``, set the learning rate, move the weights."""
+        if self.settings.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.settings.clip, norm)
+        rate = self.learning_rate(step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+
+    def skip(self) -> None:
+        """Leave the weights as they are; half precision lowers its loss scale."""
+        if self.scaler.is_enabled():
+            self.scaler.update()
+
+    def state(self) -> dict[str, Any]:
+        """What resuming needs, as tensors and plain types."""
+        return {"optimiser": self.optimiser.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take a ``state()`` again."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])

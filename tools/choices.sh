@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# Sourced by a recipe: checks of what its options say, and how many processes a command gets.
+# shellcheck disable=SC2154 # set by the recipe
+
+fail() { printf 'error: %s\n' "$*" >&2; exit 2; }
+
+absolute() { case $1 in /*) printf '%s\n' "$1" ;; *) printf '%s/%s\n' "$PWD" "$1" ;; esac; }
+
+checked_name() { # option value: one plain word that can name a folder
+    case $2 in
+        '' | [.-]* | *[!A-Za-z0-9._-]*) fail "$1: a name of letters, digits, '.', '_' and '-' that starts with neither '.' nor '-', got '$2'" ;;
+    esac
+    printf '%s\n' "$2"
+}
+
+checked_count() { # option value least
+    case $2 in '' | *[!0-9]*) fail "$1: a whole number, got '$2'" ;; esac
+    [ "$2" -ge "$3" ] || fail "$1: at least $3, got '$2'"
+}
+
+find_config() { # NAME of conf/NAME.yaml, or a file
+    if [ -f "$1" ]; then
+        absolute "$1"
+    elif [ -f "$HERE/conf/$1.yaml" ]; then
+        printf '%s\n' "$HERE/conf/$1.yaml"
+    else
+        fail "--config: no such file, got '$1'; known names: $(cd -- "$HERE/conf" && printf '%s ' *.yaml | sed 's/\.yaml//g')"
+    fi
+}
+
+cores() { nproc 2>/dev/null || getconf _NPROCESSORS_ONLN; }
+
+gpus() { if command -v nvidia-smi >/dev/null 2>&1; then nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true; else echo 0; fi; }
+
+# LAUNCH: what starts a training, from ngpu and nproc; NVIDIA's own variable hides GPUs that are not to be used
+launcher() {
+    local processes=$nproc
+    checked_count --nproc "$nproc" 1
+    if [ -n "$ngpu" ]; then
+        checked_count --ngpu "$ngpu" 0
+        [ "$ngpu" -le "$(gpus)" ] || fail "--ngpu: $(gpus) are here, got '$ngpu'; give --ngpu 0 and --nproc N to share the work on CPUs"
+        [ "$ngpu" -eq 0 ] || processes=$ngpu
+    fi
+    if [ "${ngpu:-1}" -eq 0 ] || { [ -z "$ngpu" ] && [ "$nproc" -gt 1 ]; }; then
+        export CUDA_VISIBLE_DEVICES=''
+    fi
+    LAUNCH=(${TRAIN_CMD[@]+"${TRAIN_CMD[@]}"} "$TOOLKIT_PYTHON" -m)
+    if [ "$processes" -gt 1 ]; then
+        LAUNCH=("${LAUNCH[@]}" torch.distributed.run --standalone --nproc-per-node "$processes" -m)
+    fi
+    LAUNCH=("${LAUNCH[@]}" toolkit)
+}
+
+data_command() { ${DATA_CMD[@]+"${DATA_CMD[@]}"} "$TOOLKIT_PYTHON" -m toolkit "$@"; }
