@@ -133,7 +133,7 @@ def read(schema: type[T], data: Any, where: str = "") -> T:
     for key in data:
         if key not in known:
             raise ConfigError(f"{_join(where, key)}: no such key, got {data[key]!r}; {nearest(str(key), known)}")
-    values = {}
+    values: dict[str, Any] = {}
     for key, f in fields.items():
         registry = registry_of(hints[f.name])
         if registry is not None and not _several(hints[f.name]):
@@ -195,13 +195,17 @@ def _required(f: dataclasses.Field[Any]) -> bool:
     return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
 
 
+def _default(f: dataclasses.Field[Any]) -> Any:
+    return f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+
+
 def _join(where: str, key: object) -> str:
     return f"{where}.{key}" if where else str(key)
 
 
 def _read_part(registry: Registry[Any], data: Mapping[str, Any], key: str, where: str, f: dataclasses.Field[Any]) -> Part[Any]:
     path = _join(where, key)
-    default = None if _required(f) else f.default if f.default is not dataclasses.MISSING else f.default_factory()  # type: ignore[misc]
+    default = None if _required(f) else _default(f)
     name = data.get(key, default.name if default else None)
     if not isinstance(name, str):
         raise ConfigError(f"{path}: expected the name of a part, got {name!r}; known: {', '.join(registry.names())}")

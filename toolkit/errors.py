@@ -28,7 +28,7 @@ class TrainingError(ToolkitError):
     """Training cannot go on: non-finite values, a lost process, a full disk."""
 
 
-class MissingExtra(ToolkitError):
+class MissingExtraError(ToolkitError):
     """An optional package is not installed."""
 
     def __init__(self, what: str, extra: str, package: str) -> None:

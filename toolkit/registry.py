@@ -103,5 +103,5 @@ def knob_parameters(cls: type) -> dict[str, inspect.Parameter]:
 
 def knob_types(cls: type) -> dict[str, Any]:
     """Annotations of the knobs, resolved."""
-    hints = typing.get_type_hints(cls.__init__) if "__init__" in dir(cls) else {}
+    hints = typing.get_type_hints(inspect.getattr_static(cls, "__init__"))
     return {name: hints.get(name, Any) for name in knob_parameters(cls)}

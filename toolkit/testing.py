@@ -162,8 +162,8 @@ def _check_free_running(decoder: Decoder, memory: Tensor, mask: Tensor) -> None:
 
 def _decoder_loss(decoder: Decoder, memory: Tensor, mask: Tensor, targets: Targets) -> Tensor:
     output = decoder(memory, mask, targets, None)
-    own: Tensor = sum(decoder.losses(output, targets).values(), torch.zeros((), dtype=torch.float64))
-    return (output.mel - targets.mel).square().sum() + output.stop_logits.square().sum() + own
+    loss: Tensor = (output.mel - targets.mel).square().sum() + output.stop_logits.square().sum()
+    return sum(decoder.losses(output, targets).values(), loss)
 
 
 def check_vocoder(part: Part[Vocoder]) -> None:

@@ -84,32 +84,31 @@ def unseen_pairs(draw: random.Random) -> set[tuple[int, int]]:
 def digit_strings(draw: random.Random) -> dict[str, list[str]]:
     """Held-out strings are uniform; the others avoid the unseen pairs and use the allowed ones equally often."""
     unseen = unseen_pairs(draw)
-    taken: set[tuple[int, ...]] = set()
-    strings: dict[str, list[str]] = {"eval": [], "dev": [], "train": []}
-
-    def add(split: str, string: list[int]) -> bool:
-        if tuple(string) in taken:
-            return False
-        taken.add(tuple(string))
-        strings[split].append(" ".join(DIGITS[d] for d in string))
-        return True
-
-    for length, count in EVAL_LENGTHS.items():
-        while count:
-            count -= add("eval", [draw.randrange(10) for _ in range(length)])
     uses = {(a, b): 0 for a in range(10) for b in range(10) if (a, b) not in unseen}
-    for split, lengths in (("dev", DEV_LENGTHS), ("train", TRAIN_LENGTHS)):
-        for length, count in lengths.items():
-            while count:
-                string = [len(strings[split]) % 10]
-                while len(string) < length:
-                    choices = [b for b in range(10) if (string[-1], b) in uses]
-                    string.append(min(choices, key=lambda b: (uses[string[-1], b], draw.random())))
-                if add(split, string):
-                    count -= 1
-                    for pair in zip(string, string[1:], strict=False):
-                        uses[pair] += 1
+    taken: set[tuple[int, ...]] = set()
+    strings: dict[str, list[str]] = {}
+    for split, lengths in (("eval", EVAL_LENGTHS), ("dev", DEV_LENGTHS), ("train", TRAIN_LENGTHS)):
+        rows = strings[split] = []
+        wanted = [length for length, count in lengths.items() for _ in range(count)]
+        while len(rows) < len(wanted):
+            length = wanted[len(rows)]
+            uniform = split == "eval"
+            string = tuple(draw.randrange(10) for _ in range(length)) if uniform else balanced(len(rows) % 10, length, uses, draw)
+            if string not in taken:
+                taken.add(string)
+                rows.append(" ".join(DIGITS[d] for d in string))
+                for pair in [] if uniform else zip(string, string[1:], strict=False):
+                    uses[pair] += 1
     return strings
+
+
+def balanced(first: int, length: int, uses: dict[tuple[int, int], int], draw: random.Random) -> tuple[int, ...]:
+    """A string that goes from digit to digit by the pair that was used least."""
+    string = [first]
+    while len(string) < length:
+        last = string[-1]
+        string.append(min((b for a, b in uses if a == last), key=lambda b: (uses[last, b], draw.random())))
+    return tuple(string)
 
 
 def plan() -> list[Line]:

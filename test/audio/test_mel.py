@@ -43,7 +43,7 @@ def noise(samples: int, seed: int = 0) -> np.ndarray:
         ({"floor": math.nan}, "floor"),
         ({"log_base": "2"}, "log_base"),
         ({"band_norm": "area"}, "band_norm"),
-        ({"n_mels": 100}, "n_mels"),
+        ({"n_mels": 200}, "n_mels"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(change, knob):

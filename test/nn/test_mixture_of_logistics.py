@@ -33,9 +33,7 @@ def test_mass_of_a_mixture_is_one() -> None:
     assert abs(all_levels(mixture).exp().sum().item() - 1) < 1e-12
 
 
-@pytest.mark.parametrize(
-    ("log_scale", "entropy"), [(0, 6.1869), (-2, 10.3856), (-4, 8.3972), (-6, 6.3972), (-7, 5.3972), (-9, 3.3980)]
-)
+@pytest.mark.parametrize(("log_scale", "entropy"), [(0, 6.1869), (-2, 10.3856), (-4, 8.3972), (-6, 6.3972), (-7, 5.3972), (-9, 3.3980)])
 def test_entropy(log_scale: float, entropy: float) -> None:
     log_mass = all_levels(one(0.0, log_scale))
     assert -(log_mass.exp() * log_mass).sum().item() == pytest.approx(entropy, abs=1e-4)

@@ -125,7 +125,10 @@ def metrics(folder: Path) -> list[dict]:
 
 
 def run_in_processes(folder: Path, code: str, environment: dict[str, str] | None = None, processes: int = 1) -> list[tuple[int, str]]:
-    """Run code, without optional packages, with the names of this file in fresh processes (ranks of one training). Returns exit codes and error output."""
+    """Run code with the names of this file, without optional packages, in fresh processes: the ranks of one training.
+
+    Returns exit codes and error output.
+    """
     quick = "import runpy, sys; sys.modules.update(matplotlib=None, tensorboard=None)"
     start = f"{quick}; globals().update(runpy.run_path(sys.argv[1])); folder = Path(sys.argv[2])"
     ranks = []

@@ -14,6 +14,8 @@ from toolkit.train import checkpoint
 from toolkit.train.checkpoint import Checkpoints, Saved
 from toolkit.train.sealing import verify
 
+FILES = ["MANIFEST.json", "average.safetensors", "meta.json", "model.safetensors", "training.pt"]
+
 
 def saved(step, loss=None, average=True):
     weights = {"weight": torch.full((3,), float(step)), "count": torch.tensor(step)}
@@ -41,7 +43,7 @@ def test_what_was_saved_is_loaded(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("name", ["MANIFEST.json", "average.safetensors", "meta.json", "model.safetensors", "training.pt"])
+@pytest.mark.parametrize("name", FILES)
 def test_no_flipped_bit_is_loaded(tmp_path, name):
     path = Checkpoints(tmp_path).save(saved(3)) / name
     whole = path.read_bytes()

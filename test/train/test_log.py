@@ -41,6 +41,15 @@ def test_numbers_are_means_over_the_updates_since_the_last_line(tiny, tmp_path):
     assert [row["loss"] for row in tiny.metrics(tmp_path)] == [2.0, 5.0]
 
 
+def test_slow_updates_give_a_sign_of_life(tiny, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("toolkit.train.log.QUIET_SECONDS", 0.0)
+    with Log(tmp_path, 100, 50) as log:
+        log.begin(0)
+        log.update(1, {"loss": 1.5})
+    assert "step 1/100 loss 1.5" in caplog.text
+    assert tiny.metrics(tmp_path) == []
+
+
 def test_going_on_forgets_later_lines_and_one_that_was_cut_off(tiny, tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "split": "train"}\n{"step": 2, "split": "train"}\n{"step": 3, "spl')
     with Log(tmp_path, 4, 1) as log:

@@ -8,7 +8,7 @@ from toolkit.train import checkpoint
 from toolkit.train.checkpoint import Checkpoints
 
 
-class Interrupted(Exception):
+class InterruptionError(Exception):
     pass
 
 
@@ -19,11 +19,11 @@ def interrupted(tiny, folder, at, **changes):
 
     def dying(step, batches):
         if step > at:
-            raise Interrupted
+            raise InterruptionError
         return update(step, batches)
 
     trainer.update = dying
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         trainer.run()
     return trainer
 
@@ -148,6 +148,11 @@ def test_another_configuration_is_shown_and_refused(tiny, tmp_path):
     assert "--fork" in str(caught.value)
     assert "tiny.width: 4 -> 5" in str(caught.value)
     assert "max_steps" not in str(caught.value)
+
+
+def test_before_the_first_checkpoint_the_configuration_may_change(tiny, tmp_path):
+    interrupted(tiny, tmp_path, 1)
+    tiny.trainer(tmp_path, identity={"tiny": {"width": 5}}, max_steps=2).run()
 
 
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_taken(tiny, tmp_path, caplog):

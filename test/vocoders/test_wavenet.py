@@ -28,7 +28,7 @@ KINDS: dict[str, dict[str, Any]] = {
 def build(kind: str, **knobs: Any) -> WaveNet:
     torch.manual_seed(0)
     net = WaveNet(BANDS, HOP, FEATURES, **(SMALL | KINDS[kind] | knobs)).double().eval()
-    net.normaliser.set(torch.full((BANDS,), -3.0), torch.full((BANDS,), 1.5))
+    net.use_statistics(torch.full((BANDS,), -3.0), torch.full((BANDS,), 1.5))
     with torch.no_grad():
         for parameter in net.stack.parameters():
             parameter.mul_(1.5)  # far from the first state, so that samples and conditions matter

@@ -12,7 +12,7 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exp", type=Path, required=True, help="folder of the experiment")
     parser.add_argument("--data", type=Path, metavar="DUMP", help="folder of features; its eval/wav.scp names the recordings")
-    parser.add_argument("--compare", type=Path, nargs="+", default=[], metavar="EXP", help="experiments to set beside it (default: neighbours)")
+    parser.add_argument("--compare", type=Path, nargs="+", default=[], metavar="EXP", help="experiments beside it (default: neighbours)")
     parser.add_argument("--asr", default="auto", help="speech recogniser: auto, none, pocketsphinx (default: %(default)s)")
 
 
@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     done = evaluate(args.exp, args.data, args.compare, args.asr, shlex.join(["toolkit", *sys.argv[1:]]))
     print(done.summary)
     print(f"report: {done.report}")
-    if done.experiment.utterances:
-        print(shlex.join(["toolkit", "say", "--model", str(args.exp), done.experiment.utterances[0].text, "-o", "say.wav"]))
+    for utterance in done.experiment.utterances[:1]:
+        vocoder = [] if "free" in utterance.speech else ["--vocoder", "griffin_lim"]
+        print(shlex.join(["toolkit", "say", "--model", str(args.exp), *vocoder, "--out", "speech.wav", "--", utterance.text]))
     return 0

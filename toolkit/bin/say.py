@@ -10,7 +10,9 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", help="what to say; - reads it from standard input")
-    parser.add_argument("--model", "--exp", "-m", dest="model", type=Path, help="folder of an experiment (default: recipes/ljspeech/exp/mini)")
+    parser.add_argument(
+        "--model", "--exp", "-m", dest="model", type=Path, help="folder of an experiment (default: recipes/ljspeech/exp/mini)"
+    )
     parser.add_argument("--out", "-o", type=Path, default=Path("speech.wav"), help="wave file to write (default: speech.wav)")
     parser.add_argument("--seed", type=int, default=1, help="of all random draws")
     parser.add_argument("--vocoder", choices=["trained", "griffin_lim"], default="trained")

@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import torch
+
     from toolkit.tasks.assembly import TASKS, lay_out
     from toolkit.tasks.schema import load_system
     from toolkit.train.distributed import Processes
@@ -28,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     processes = Processes.start(args.device)
     try:
         folder = lay_out(system, args.task, args.data, args.exp, args.fork, args.resume, processes)
+        torch.manual_seed(system.seed)  # of the first weights
         task = TASKS[args.task].from_folder(system, folder)
         splits = task.data(args.data / "train"), task.data(args.data / "dev")
         identity = task.identity(system)

@@ -34,6 +34,7 @@ class _Utterances:
         if missing:
             raise DataError(f"{folder}: {len(missing)} utterances have no features, such as {missing[0]}; run the feature stage again")
         self.lengths = [int(frames[u.id]) for u in self.utterances]
+        self.ids = [u.id for u in self.utterances]
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -113,7 +114,9 @@ class WaveData(_Utterances):
         mel, utterance = self.mel(index), self.utterances[index]
         wave = wave_files.read(Path(utterance.wav), None)
         if len(wave) != len(mel) * self.hop:
-            raise DataError(f"{utterance.wav}: {len(wave)} samples, its {len(mel)} frames need {len(mel) * self.hop}; extract features again")
+            raise DataError(
+                f"{utterance.wav}: {len(wave)} samples, its {len(mel)} frames need {len(mel) * self.hop}; extract features again"
+            )
         return mel, wave
 
     def _crop(self, index: int, seed: int) -> tuple[Tensor, Tensor, int, int]:

@@ -67,11 +67,11 @@ def load_statistics(path: Path | str) -> tuple[Tensor, Tensor]:
         DataError: no such file, not such a file, or values that cannot be statistics.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
             mean, std = np.asarray(data["mean"], np.float64), np.asarray(data["std"], np.float64)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run the statistics stage") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a file of statistics: {error}") from error
     if mean.ndim != 1 or mean.shape != std.shape or not np.isfinite([mean, std]).all() or not (std > 0).all():
         raise DataError(f"{path}: damaged: mean and std are finite, of one length, and std above 0; run the statistics stage again")

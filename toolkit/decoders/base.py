@@ -58,7 +58,9 @@ class Decoder(nn.Module):
     ``reduction``, the largest number of frames a step emits.
     """
 
-    def forward(self, memory: Tensor, mask: Tensor, targets: Targets, noise: Noise | None, teacher: float = 1.0, hard: bool = False) -> Output:
+    def forward(
+        self, memory: Tensor, mask: Tensor, targets: Targets, noise: Noise | None, teacher: float = 1.0, hard: bool = False
+    ) -> Output:
         """Teacher-forced output for training. ``memory`` ``B S D``, ``mask`` bool ``B S``, ``teacher`` share of true previous frames.
 
         ``hard`` selects the attention's synthesis form, for ground-truth-aligned mels.

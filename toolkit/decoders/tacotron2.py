@@ -92,7 +92,8 @@ class Tacotron2Decoder(StepDecoder):
         state = self.start(memory, mask, noise, self.reduction, hard)
         previous = previous_frames(targets.mel, self.reduction)  # B T/r M
         prenet = self.prenet(previous, noise, 0)
-        features, weights = [], []
+        features: list[Tensor] = []
+        weights: list[Tensor] = []
         for t in range(previous.shape[1]):
             row = prenet[:, t]
             if teacher < 1.0 and t > 0:
@@ -103,9 +104,7 @@ class Tacotron2Decoder(StepDecoder):
         frames, stop_logits = self._project(torch.stack(features, 1), self.reduction)
         return Output(frames[:, : targets.mel.shape[1]], targets.lengths, stop_logits, torch.stack(weights, 1))
 
-    def _recur(
-        self, prenet: Tensor, state: Tacotron2State, allowed: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tacotron2State]:
+    def _recur(self, prenet: Tensor, state: Tacotron2State, allowed: Tensor | None = None) -> tuple[Tensor, Tensor, Tacotron2State]:
         """Prenet output ``B P`` -> features for the projections ``B H+D``, weights ``B S``, state."""
         first_draws, second_draws = self._zoneout_draws(prenet.shape[0], state)
         first = self.first(torch.cat([prenet, state.context], 1), state.first, first_draws)
@@ -123,8 +122,11 @@ class Tacotron2Decoder(StepDecoder):
     def _mixed(self, true: Tensor, feature: Tensor, state: Tacotron2State, teacher: float) -> Tensor:
         """Prenet output of the true previous frame or, in the share of rows without a teacher, of the predicted one."""
         predicted = self._project(feature[:, None], self.reduction)[0][:, -1]
-        draws = true.new_ones(len(true), 1) if state.noise is None else state.noise.uniform("teacher", state.position, 1, len(true), 1)[:, 0]
-        return self.prenet(torch.where(draws < teacher, true, predicted)[:, None], state.noise, state.position)[:, 0]
+        draws = (
+            true.new_ones(len(true), 1) if state.noise is None else state.noise.uniform("teacher", state.position, 1, len(true), 1)[:, 0]
+        )
+        row: Tensor = self.prenet(torch.where(draws < teacher, true, predicted)[:, None], state.noise, state.position)
+        return row[:, 0]
 
     def _project(self, features: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
         """Features ``B T/r H+D`` -> frames ``B T M``, stop logits ``B T/r``."""

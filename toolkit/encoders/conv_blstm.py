@@ -42,7 +42,9 @@ class ConvBLSTM(Encoder):
         self.out_dim = lstm
         self.embedding = nn.Embedding(num_symbols, embedding, padding_idx=0)
         widths = [embedding] + [channels] * layers
-        self.convolutions = nn.ModuleList(ConvNorm(a, b, kernel_size, torch.relu, dropout) for a, b in zip(widths, widths[1:], strict=False))
+        self.convolutions = nn.ModuleList(
+            ConvNorm(a, b, kernel_size, torch.relu, dropout) for a, b in zip(widths, widths[1:], strict=False)
+        )
         self.lstm = nn.LSTM(widths[-1], lstm // 2, batch_first=True, bidirectional=True)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.config import difference
+from toolkit.errors import ToolkitError
 from toolkit.evaluate.material import Experiment, read_experiment
 from toolkit.evaluate.page import escape, picture, table
 from toolkit.evaluate.report_utterances import alignment
 from toolkit.evaluate.results import as_data, heading, path_of
 from toolkit.evaluate.scoring import Scores, columns
-from toolkit.errors import ToolkitError
 
 MAX_SIBLINGS = 3
 MAX_SENTENCES = 4
@@ -62,7 +62,8 @@ def _scores(experiment: Experiment, scores: Scores, others: Sequence[Experiment]
     for name, summary in summaries.items():
         found: dict[str, Any] = next((summary[system] for system in SPOKEN if system in summary), {})
         rows.append([escape(name), *(f"{found[key]['mean']:.{known[key].digits}f}" if key in found else "–" for key in known)])
-    return table(["Experiment", *(escape(heading(column)) for column in known.values())], rows, "Free-running speech of each experiment, means")
+    head = ["Experiment", *(escape(heading(column)) for column in known.values())]
+    return table(head, rows, "Free-running speech of each experiment, means", "wide")
 
 
 def _alignments(key: str, every: Sequence[Experiment]) -> str:

@@ -31,7 +31,7 @@ SYSTEMS = {
     "copy": SpeechKind("Copy synthesis", "mel of the recording → vocoder", None),
     "forced": SpeechKind("Teacher-forced", "text and the true previous frames → mel → vocoder", "weights_forced"),
     "free": SpeechKind("Free running", "text → mel → vocoder", "weights_free"),
-    "free_griffin_lim": SpeechKind("Free running, Griffin-Lim", "text → mel → Griffin-Lim", "weights_free"),
+    "free_griffin_lim": SpeechKind("Free, Griffin-Lim", "text → mel → Griffin-Lim", "weights_free"),
 }
 TRAININGS = {"text2mel": "Feature predictor (text2mel)", "mel2wav": "Vocoder (mel2wav)"}
 

@@ -136,7 +136,9 @@ class AlignmentDiagonality(Metric):
     """Straightness of the alignment."""
 
     title, better, rank = "Diagonality", "higher", 5
-    definition = "Share of the attention where |t/T - s/S| is at most 0.2 (diagonal attention rate, arXiv 2002.10389); even attention has 0.36."
+    definition = (
+        "Share of the attention where |t/T - s/S| is at most 0.2 (diagonal attention rate, arXiv 2002.10389); even attention has 0.36."
+    )
 
     def __call__(self, reference: UtteranceAudio, candidate: UtteranceAudio) -> float | None:
         return None if candidate.weights is None else float(diagonality(*_one(candidate.weights)))

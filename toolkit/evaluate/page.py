@@ -60,7 +60,8 @@ def details(summary: str, body: str, shown: bool = False) -> str:
 
 def section(identifier: str, title: str, body: str) -> str:
     """A part of the page that the contents list leads to."""
-    return f'<section id="{identifier}" aria-labelledby="{identifier}-title"><h2 id="{identifier}-title">{escape(title)}</h2>{body}</section>'
+    name = f"{identifier}-title"
+    return f'<section id="{identifier}" aria-labelledby="{name}"><h2 id="{name}">{escape(title)}</h2>{body}</section>'
 
 
 def document(title: str, body: str) -> str:

@@ -24,7 +24,7 @@ def utterances(experiment: Experiment, scores: Scores) -> str:
     if not cards:
         return "<p>Nothing was spoken yet. The stage <code>synthesize</code> speaks the evaluation set.</p>"
     left = len(experiment.utterances) - len(cards)
-    note = f" {left} more stand in <code>{escape(experiment.folder / 'speech' / 'eval')}</code>." if left else ""
+    note = f" {left} more stand in <code>speech/eval</code>." if left else ""
     chains = "".join(f"<li><strong>{escape(kind.title)}</strong>: {escape(kind.chain)}</li>" for kind in SYSTEMS.values())
     return (
         f"<p>{len(cards)} sentences that training never saw, each spoken in several ways, so that every part can be judged by ear."
@@ -46,7 +46,8 @@ def _cards(experiment: Experiment, scores: Scores) -> Iterator[str]:
 def _card(
     number: int, utterance: Utterance, experiment: Experiment, scores: Scores, spoken: dict[str, UtteranceAudio], sounds: dict[str, bytes]
 ) -> str:
-    players = "".join(_player(name, title, utterance, spoken[name], sounds[name], scores) for name, title in titles().items() if name in sounds)
+    shown = {name: title for name, title in titles().items() if name in sounds}
+    players = "".join(_player(name, title, utterance, spoken[name], sounds[name], scores) for name, title in shown.items())
     return (
         f'<article class="utterance" aria-labelledby="u{number}"><header><h3 id="u{number}"><span class="number">{number}</span>'
         f"{escape(utterance.text or utterance.id)}</h3><p class='facts'><code>{escape(utterance.id)}</code>{_stop(utterance)}</p></header>"
@@ -58,7 +59,8 @@ def _player(name: str, title: str, utterance: Utterance, audio: UtteranceAudio, 
     known = columns()
     values = "".join(
         f"<div><dt>{escape(known[key].title)}</dt><dd>{value:.{known[key].digits}f} {escape(known[key].unit)}</dd></div>"
-        for key, value in scores.of(name, utterance.id).items()
+        for key in known
+        if (value := scores.of(name, utterance.id).get(key)) is not None
     )
     heard = scores.heard.get(name, {}).get(utterance.id)
     said = f"<p class='heard'>heard: {escape(heard or '(nothing)')}</p>" if heard is not None else ""
@@ -80,7 +82,8 @@ def _stop(utterance: Utterance) -> str:
 def drawings(utterance: Utterance, experiment: Experiment) -> str:
     """Alignment and mels of the free run; stop probability and teacher-forced pictures folded away."""
     arrays = utterance.arrays()
-    first, folded = [], []
+    first: list[str] = []
+    folded: list[str] = []
     if (image := alignment(utterance, experiment)) is not None:
         first.append(picture(image, f"Alignment of the free run of: {utterance.text}", "Alignment, free running"))
     for name, place in (("free", first), ("forced", folded)):

@@ -21,7 +21,7 @@ def titles() -> dict[str, str]:
 
 def shown(summary: Summary, column: Column) -> str:
     """``5.12 ± 0.40``: mean and standard deviation over utterances."""
-    spread = f" ± {summary.deviation:.{column.digits}f}" if summary.count > 1 else ""
+    spread = f" ± {summary.deviation:.{column.digits}f}" if summary.utterances > 1 else ""
     return f"{summary.mean:.{column.digits}f}{spread}"
 
 
@@ -89,7 +89,7 @@ def as_data(experiment: Experiment, scores: Scores) -> dict[str, Any]:
         "experiment": experiment.name,
         "recogniser": scores.recogniser,
         "summary": {
-            system: {name: {"mean": round(s.mean, 6), "sd": round(s.deviation, 6), "n": s.count} for name, s in summary.items()}
+            system: {name: {"mean": round(s.mean, 6), "sd": round(s.deviation, 6), "n": s.utterances} for name, s in summary.items()}
             for system in titles()
             if (summary := scores.summary(system))
         },
@@ -107,7 +107,7 @@ def summary_line(scores: Scores) -> str:
     """The free-running scores on one line, for the console."""
     known, system = columns(), "free" if scores.values.get("free") else "free_griffin_lim"
     found = scores.summary(system)
-    values = [f"{known[name].title} {s.mean:.{known[name].digits}f}{known[name].unit and ' ' + known[name].unit}" for name, s in found.items()]
+    values = [f"{known[name].title} {s.mean:.{known[name].digits}f} {known[name].unit}".strip() for name, s in found.items()]
     return f"{titles()[system]}: {', '.join(values) or 'not scored'}"
 
 

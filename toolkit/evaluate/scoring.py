@@ -50,7 +50,7 @@ class Scores:
         result = {name: summarise(row[name] for row in rows if name in row) for name in columns()}
         if system in self.errors and (pooled := result.get("word_error_rate")):
             result["word_error_rate"] = pooled._replace(mean=100 * self.errors[system].rate)
-        return {name: summary for name, summary in result.items() if summary.count}
+        return {name: summary for name, summary in result.items() if summary.utterances}
 
 
 class Summary(NamedTuple):
@@ -58,7 +58,7 @@ class Summary(NamedTuple):
 
     mean: float
     deviation: float
-    count: int
+    utterances: int
 
 
 def summarise(values: Iterable[float]) -> Summary:
@@ -101,7 +101,7 @@ def score(experiment: Experiment, recogniser: Recogniser | None = None, recognis
 
 def load(utterance: Utterance) -> dict[str, UtteranceAudio]:
     """The recording and every kind of speech that exists, with the alignments they were made with."""
-    arrays = utterance.arrays()
+    arrays = {name: array for name, array in utterance.arrays().items() if array.size}  # a system without attention keeps an empty one
     paths = {RECORDING: utterance.recording, **utterance.speech}
     kinds = {name: SYSTEMS[name].weights if name in SYSTEMS else None for name in paths}
     return {

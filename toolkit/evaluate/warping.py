@@ -12,7 +12,7 @@ def distances(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDAr
     """Euclidean distances between rows, ``T x D`` and ``T' x D`` -> ``T x T'``."""
     first, second = first.astype(np.float64), second.astype(np.float64)
     squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * first @ second.T
-    return np.sqrt(np.maximum(squares, 0.0))
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
 
 
 def warping_path(cost: NDArray[np.float64]) -> tuple[Indices, Indices]:

@@ -89,4 +89,3 @@ def _write_arrays(path: Path, spoken: SpokenMel, true: Array, forced: Array) -> 
     )  # fmt: skip
     with atomic(path, "wb", "wave") as file:
         file.write(buffer.getvalue())
-

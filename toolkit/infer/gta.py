@@ -31,7 +31,7 @@ def write_gta(task: Text2Mel, data: Path, out: Path) -> dict[str, float]:
     for split in SPLITS:
         source = task.data(data / split)
         mels = forced_mels(task, source)
-        with ArkWriter(out / split / "feats") as writer:
+        with ArkWriter(out / split / "mel.ark", out / split / "feats.scp") as writer:
             for key, mel in mels.items():
                 writer.add(key, mel)
         index[split] = {key: len(mel) for key, mel in mels.items()}

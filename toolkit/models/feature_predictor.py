@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from toolkit.attentions.base import Attention
 from toolkit.decoders.base import Decoder, Output, StopRule, Targets
 from toolkit.encoders.base import Encoder
 from toolkit.models.conditioning import Conditioning, Conditions
@@ -28,16 +29,20 @@ class FeaturePredictor(nn.Module):
     """The recurrent sequence-to-sequence feature prediction network (Tacotron 2, section 2.2), of any parts."""
 
     def __init__(
-        self, num_symbols: int, n_mels: int, reduction: int, encoder: Part[Encoder], decoder: Part[Decoder], postnet: Part[Postnet],
-        attention: Part[nn.Module],
+        self,
+        num_symbols: int,
+        n_mels: int,
+        reduction: int,
+        encoder: Part[Encoder],
+        decoder: Part[Decoder],
+        postnet: Part[Postnet],
+        attention: Part[Attention],
     ) -> None:
         super().__init__()
         self.normaliser = Normaliser(n_mels)
         self.encoder = encoder.build(num_symbols=num_symbols)
         self.conditioning = Conditioning(self.encoder.out_dim)
-        self.decoder = decoder.build(
-            memory_dim=self.conditioning.out_dim, n_mels=n_mels, attention=attention, reduction=reduction
-        )
+        self.decoder = decoder.build(memory_dim=self.conditioning.out_dim, n_mels=n_mels, attention=attention, reduction=reduction)
         self.postnet = postnet.build(n_mels=n_mels)
 
     def encode(self, tokens: Tensor, lengths: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:

@@ -33,4 +33,5 @@ class ConvNorm(nn.Module):
         features = self.norm(self.conv(features), mask)
         if self.activation is not None:
             features = self.activation(features)
-        return self.dropout(features).masked_fill(mask[:, None], 0.0)
+        dropped: Tensor = self.dropout(features)
+        return dropped.masked_fill(mask[:, None], 0.0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from toolkit.kernels.gated_layers import gated_layers
+from toolkit.nn.fused_gated_layers import gated_layers
 from toolkit.nn.gated_layer import RESIDUAL_SCALE, GatedLayer, linear
 
 
@@ -86,7 +86,7 @@ class GatedStack(nn.Module):
         return output
 
     def skips(self, x: Tensor, condition: Tensor, exists: Tensor | None, count: int, dtype: torch.dtype) -> Tensor:
-        """Sum of the skips at the last ``count`` positions, ``B count skip``. In training ``kernels.gated_layers`` does it faster."""
+        """Sum of the skips at the last ``count`` positions, ``B count skip``. In training ``fused_gated_layers`` does it faster."""
         total = x.new_zeros(())
         for layer in self.each():
             if exists is not None:

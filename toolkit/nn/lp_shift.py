@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from toolkit.audio.linear_prediction import predictor
 from toolkit.audio.mel import MelSettings
@@ -65,10 +66,10 @@ def predict(signal: Tensor, coefficients: Tensor) -> Tensor:
     order = coefficients.shape[-1]
     if order == 0:
         return torch.zeros_like(signal)
-    padded = torch.nn.functional.pad(signal, (order, 0))
+    padded = F.pad(signal, (order, 0))
     return (padded.unfold(1, order, 1)[:, :-1] * coefficients).sum(-1)
 
 
 def delayed(signal: Tensor) -> Tensor:
     """``B N`` one sample later, zero first."""
-    return torch.nn.functional.pad(signal, (1, 0))[:, :-1]
+    return F.pad(signal, (1, 0))[:, :-1]

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from toolkit.config import to_yaml
+from toolkit.data.extraction import check_features
 from toolkit.data.writing import atomic, write_text
 from toolkit.errors import DataError
 from toolkit.tasks.card import as_markdown, training_card
@@ -29,12 +30,13 @@ def lay_out(system: System, task: str, data: Path, experiment: Path, fork: Path 
         The folder to train in.
 
     Raises:
-        DataError: the data lack what an earlier stage makes.
+        DataError: the data lack what an earlier stage makes, or their features are made by another definition.
         ConfigError: the experiment was begun with other settings and is to be resumed.
     """
     missing = [name for name in NEEDED if not (data / name).is_file()]
     if missing:
         raise DataError(f"{data}: lacks {', '.join(missing)}; run the stages before this one")
+    check_features(data / "features.json", system.features)
     folder = fork or experiment
     if processes.main:
         if fork is not None and not fork.exists():

@@ -10,7 +10,7 @@ import numpy as np
 
 from toolkit.audio import wave
 from toolkit.data.writing import atomic
-from toolkit.errors import MissingExtra
+from toolkit.errors import MissingExtraError
 from toolkit.train import pictures
 from toolkit.train.protocol import Observation
 
@@ -72,7 +72,7 @@ class Exhibits:
             return
         try:
             drawn = pictures.png(pictures.losses(what) if isinstance(what, Mapping) else what)
-        except MissingExtra as error:
+        except MissingExtraError as error:
             self._draws = False
             self.say(f"no pictures: {error}")
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -58,8 +59,9 @@ class Log:
         write_text(self.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
         self._metrics = self._stack.enter_context(open(self.folder / "metrics.jsonl", "a", encoding="utf-8"))
         self._exhibits = self._stack.enter_context(Exhibits(self.folder, step, self.say))
-        if sys.stderr.isatty():
-            self._bar = _progress_bar(self._stack, step, self.max_steps)
+        terminal = os.environ.get("TOOLKIT_TTY") or ("-" if sys.stderr.isatty() else None)
+        if terminal is not None:  # a recipe, which keeps standard error in a log, names the terminal in TOOLKIT_TTY
+            self._bar = _progress_bar(self._stack, step, self.max_steps, terminal)
 
     def rows(self) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``; a last line that was cut off by a crash is left out."""
@@ -129,7 +131,7 @@ def _listed(numbers: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
 
 
-def _progress_bar(stack: ExitStack, step: int, max_steps: int) -> Any:
+def _progress_bar(stack: ExitStack, step: int, max_steps: int, terminal: str) -> Any:
     """A function ``(step, numbers)`` that moves a bar with its remaining time, or None where rich is not installed."""
     try:
         from rich.console import Console
@@ -137,6 +139,7 @@ def _progress_bar(stack: ExitStack, step: int, max_steps: int) -> Any:
     except ImportError:
         return None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+    file = sys.stderr if terminal == "-" else stack.enter_context(open(terminal, "w", encoding="utf-8"))
+    progress = stack.enter_context(Progress(*columns, console=Console(file=file)))
     task = progress.add_task("training", total=max_steps, completed=step)
     return lambda now, numbers: progress.update(task, completed=now, description=f"loss {numbers.get('loss', float('nan')):.4g}")

@@ -30,4 +30,4 @@ class Adam(Optimiser):
         self.learning_rate, self.betas, self.epsilon, self.l2 = learning_rate, betas, epsilon, l2
 
     def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=self.betas, eps=self.epsilon, weight_decay=self.l2)
+        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=self.betas, eps=self.epsilon, weight_decay=self.l2, fused=True)

@@ -41,13 +41,13 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def check_identity(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Refuse to go on in a folder with another configuration than it was begun with.
+    """Refuse to go on from the checkpoints of a folder with another configuration than theirs.
 
     Raises:
         ConfigError: with one line for each difference.
     """
     path = folder / "identity.json"
-    if not path.exists():
+    if not path.exists() or not any(folder.glob("checkpoints/step-*")):
         return
     lines = difference(json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(identity)))
     changed = [line for line in lines if line.split(":")[0].rpartition(".")[2] not in FREE]

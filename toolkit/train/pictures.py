@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.errors import MissingExtra
+from toolkit.errors import MissingExtraError
 
 Image = NDArray[np.uint8]
 DPI = 100
-STYLE = {"font.size": 9, "axes.titlesize": 9, "axes.spines.top": False, "axes.spines.right": False}
+STYLE: dict[Any, Any] = {"font.size": 9, "axes.titlesize": 9, "axes.spines.top": False, "axes.spines.right": False}
 BLUE, ORANGE, GREY = "#1f5fa8", "#d9622b", "#767676"
 MAX_TICKS = 70  # symbols that are written one by one beside an alignment
 MAX_LABEL = 8  # characters of a symbol's label
@@ -107,19 +107,19 @@ def png(image: Image) -> bytes:
     try:
         from PIL import Image as Pillow
     except ImportError as error:
-        raise MissingExtra("drawing pictures", "train", "matplotlib") from error
+        raise MissingExtraError("drawing pictures", "train", "matplotlib") from error
     file = io.BytesIO()
     Pillow.fromarray(image).quantize(256, method=Pillow.Quantize.FASTOCTREE).save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
-def _figure(width: float, height: float, rows: int = 1) -> tuple[Any, Iterable[Any]]:
+def _figure(width: float, height: float, rows: int = 1) -> tuple[Any, Any]:
     """A figure of that many inches with one column of axes."""
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtra("drawing pictures", "train", "matplotlib") from error
+        raise MissingExtraError("drawing pictures", "train", "matplotlib") from error
     with mpl.rc_context(STYLE):
         figure = Figure((width, height), dpi=DPI, layout="constrained")
         return figure, figure.subplots(rows, 1, squeeze=False, sharex=rows > 1)[:, 0]
@@ -129,10 +129,10 @@ def _drawn(figure: Any) -> Image:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     with mpl.rc_context(STYLE):
         canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return np.array(canvas.buffer_rgba(), np.uint8)[..., :3]
 
 
 def _colours(count: int) -> list[Any]:

@@ -19,7 +19,10 @@ class Observation(NamedTuple):
 
 
 class Data(Protocol):
-    """Items of one split. Loads nothing until a micro-batch is asked for."""
+    """Items of one split. Loads nothing until a micro-batch is asked for.
+
+    It may also have ``lengths`` (micro-batches then hold utterances of similar length) and ``ids`` (messages then name them).
+    """
 
     def __len__(self) -> int:
         """Number of utterances."""

@@ -153,8 +153,7 @@ class Trainer:
         """Take up the state of a checkpoint, if there is one. Returns its step."""
         path = None
         if resume == "auto":
-            if self.checkpoints.all():
-                check_identity(self.folder, self.identity)
+            check_identity(self.folder, self.identity)
             path = self.checkpoints.newest()
         elif resume != "never":
             path = checkpoint.find(Path(resume))

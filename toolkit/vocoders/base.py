@@ -29,7 +29,7 @@ class Vocoder(nn.Module):
         raise NotImplementedError
 
     def generate(self, condition: Tensor, lengths: Tensor, noise: Noise | None, speaker: Tensor | None = None) -> Tensor:
-        """``condition`` ``B T F`` in natural units (as extracted), ``lengths`` frames ``B`` -> wave ``B N``, N = T x hop, 0 past the length."""
+        """``condition`` ``B T F`` in natural units, ``lengths`` frames ``B`` -> wave ``B N``, N = T x hop, 0 past the length."""
         raise NotImplementedError
 
     def stream(self, chunks: Iterable[Tensor], noise: Noise | None) -> Iterator[Tensor]:

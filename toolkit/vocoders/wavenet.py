@@ -29,7 +29,7 @@ BLOCK_FRAMES = 4  # frames of conditions that generation holds at once
 class WaveNet(Vocoder):
     """Autoregressive vocoder on 16-bit samples with the exact discretised likelihood.
 
-    The defaults have the published depth; the paper does not state widths. ``docs`` of the knobs:
+    The defaults have the published depth; the paper does not state widths. A speaker is not used.
 
     Args:
         layers, cycles: dilations 2^(k mod layers/cycles); or ``dilations``, one for each layer.
@@ -106,6 +106,9 @@ class WaveNet(Vocoder):
     def receptive_field(self) -> int:
         """Past samples that the distribution of a sample depends on through the stack (6139 as published)."""
         return self.stack.reach + 1
+
+    def use_statistics(self, mean: Tensor, std: Tensor) -> None:
+        self.normaliser.set(mean, std)
 
     def _start_mixture(self) -> None:
         """Means spread over the units of the net, so that components differ from the first step."""

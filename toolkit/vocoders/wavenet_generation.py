@@ -6,7 +6,7 @@ the loop over layers then has five operations, all into memory that is allocated
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,15 +14,27 @@ from torch import Tensor
 from toolkit.nn import mixture_of_logistics
 from toolkit.nn.gated_layer import RESIDUAL_SCALE
 from toolkit.nn.gated_stack import GatedStack
-from toolkit.nn.lp_shift import Shift
+from toolkit.nn.lp_shift import PredictionShift, Shift, TargetScale
 from toolkit.nn.noise import Noise
-
-if TYPE_CHECKING:
-    from toolkit.vocoders.wavenet import WaveNet
 
 HALF_BIN = 2.0**-16  # levels of a 16-bit file lie 2^-15 apart, from -1
 LEVEL_MAX = 1.0 - 2.0**-15
 BLOCK_VALUES = 2**19  # projected conditions that are held at once, small enough for a cache
+
+
+class Net(Protocol):
+    """What generation needs to know of a WaveNet."""
+
+    stack: GatedStack
+    shift: PredictionShift | TargetScale
+    mixtures: int
+    log_scale_min: float
+    input_scale: float
+    pre_emphasis: float
+    temperature: float
+
+    def conditions(self, frames: Tensor) -> tuple[Tensor, Shift]:
+        """Frames with their neighbours -> upsampled conditions ``B N C`` and the shift of as many samples."""
 
 
 class _Weights:
@@ -53,7 +65,7 @@ class Generation:
         trace: None, or a list that receives the mixture ``B 3K`` of each sample.
     """
 
-    def __init__(self, net: WaveNet, rows: int, noise: Noise | None) -> None:
+    def __init__(self, net: Net, rows: int, noise: Noise | None) -> None:
         self.net, self.noise, self.total = net, noise, rows
         self.weights = _Weights(net.stack)
         new = net.stack.first.weight.new_zeros

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from toolkit.kernels.gated_layers import gated_layers
+from toolkit.nn.fused_gated_layers import gated_layers
 from toolkit.nn.gated_stack import GatedStack
 
 
@@ -22,7 +22,9 @@ def test_equals_the_plain_layers(kernel_size: int, starts: bool) -> None:
         leaves = [x.clone().requires_grad_(), condition.clone().requires_grad_(), *stack.layers.parameters()]
         if fast:
             units = gated_layers(stack.each(), leaves[0], leaves[1], exists, 7, torch.float64)
-            skips = F.linear(units, torch.cat([layer.skip.weight for layer in stack.each()], 1), sum(layer.skip.bias for layer in stack.each()))
+            skips = F.linear(
+                units, torch.cat([layer.skip.weight for layer in stack.each()], 1), sum(layer.skip.bias for layer in stack.each())
+            )
         else:
             skips = stack.skips(leaves[0], leaves[1], exists, 7, torch.float64)
         found.append([skips, *torch.autograd.grad((skips * weight).sum(), leaves)])

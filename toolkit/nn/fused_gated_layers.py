@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F  # noqa: N812
 
 from toolkit.nn.gated_layer import RESIDUAL_SCALE, GatedLayer
 
@@ -33,17 +35,20 @@ def gated_layers(
     """
     weights = [layer.gates.weight for layer in layers] + [layer.gates.bias for layer in layers]
     weights += [layer.residual.weight for layer in layers if layer.residual is not None]
-    units: Tensor = _GatedLayers.apply(x, condition, exists, [layer.dilation for layer in layers], count, *(w.to(dtype) for w in weights))
+    dilations = [layer.dilation for layer in layers]
+    units: Tensor = _GatedLayers.apply(x, condition, exists, dilations, count, *(w.to(dtype) for w in weights))  # type: ignore[no-untyped-call]
     return units
 
 
 class _GatedLayers(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, condition: Tensor, exists: Tensor | None, dilations: list[int], count: int, *weights: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, condition: Tensor, exists: Tensor | None, dilations: list[int], count: int, *weights: Tensor
+    ) -> Tensor:
         depth, dtype = len(dilations), condition.dtype
-        rows, channels, gate = x.shape[0], x.shape[2], weights[0].shape[0] // 2
+        channels, gate = x.shape[2], weights[0].shape[0] // 2
         taps = (weights[0].shape[1] - condition.shape[2]) // channels
-        units = condition.new_empty(rows, count, depth * gate)
+        units = condition.new_empty(len(x), count, depth * gate)
         kept = []
         for i, dilation in enumerate(dilations):
             if exists is not None:
@@ -51,45 +56,44 @@ class _GatedLayers(torch.autograd.Function):
             size = x.shape[1] - (taps - 1) * dilation
             low = x.to(dtype)
             columns = torch.cat([low[:, k * dilation : k * dilation + size] for k in range(taps)] + [condition[:, -size:]], -1)
-            filtered, passed = torch.nn.functional.linear(columns, weights[i], weights[depth + i]).chunk(2, -1)
+            filtered, passed = F.linear(columns, weights[i], weights[depth + i]).chunk(2, -1)
             filtered = torch.tanh(filtered.to(x.dtype)).to(dtype)  # tanh is faster in float32 than in bfloat16
             passed = torch.sigmoid(passed)
             z = filtered * passed
             units[..., i * gate : (i + 1) * gate] = z[:, -count:]
             kept += [columns, filtered, passed, z]
             if i + 1 < depth:
-                onward = torch.nn.functional.linear(z, weights[2 * depth + i])
+                onward = F.linear(z, weights[2 * depth + i])
                 x = torch.add(x[:, -size:], onward).mul_(RESIDUAL_SCALE)
         ctx.save_for_backward(*kept, *weights)
         ctx.facts = dilations, exists, condition.shape, channels, taps, x.dtype
         return units
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable
+    def backward(ctx: Any, to_units: Tensor) -> tuple[Tensor | None, ...]:
         dilations, exists, shape, channels, taps, master = ctx.facts
-        depth, count = len(dilations), grads[0].shape[1]
+        depth, count = len(dilations), to_units.shape[1]
         kept, weights = ctx.saved_tensors[: 4 * depth], ctx.saved_tensors[4 * depth :]
         gate = weights[0].shape[0] // 2
-        to_condition = grads[0].new_zeros(shape)
-        to_weights: list[Tensor] = [grads[0]] * len(weights)
-        to_x = to_z = None
+        to_condition = to_units.new_zeros(shape)
+        to_weights = list(weights)
+        to_x: Tensor | None = None
         for i in reversed(range(depth)):
             columns, filtered, passed, z = kept[4 * i : 4 * i + 4]
-            from_skip, size = grads[0][..., i * gate : (i + 1) * gate], z.shape[1]
-            if to_x is None:
-                to_z = from_skip
-            else:
-                to_x.mul_(RESIDUAL_SCALE)
-                low = to_x.to(z.dtype)
+            to_z = to_units[..., i * gate : (i + 1) * gate]
+            if to_x is not None:
+                low = to_x.mul_(RESIDUAL_SCALE).to(z.dtype)
                 to_weights[2 * depth + i] = low.flatten(0, 1).T @ z.flatten(0, 1)
-                to_z = low @ weights[2 * depth + i]
-                to_z[:, -count:] += from_skip
+                onward = low @ weights[2 * depth + i]
+                onward[:, -count:] += to_z
+                to_z = onward
             to_gates = _to_gates(to_z, filtered, passed)
             flat = to_gates.flatten(0, 1)
             to_weights[i], to_weights[depth + i] = flat.T @ columns.flatten(0, 1), flat.sum(0)
-            to_columns = to_gates @ weights[i]
-            to_condition[:, -size:] += to_columns[..., taps * channels :]
-            to_x = _to_input(to_x, to_columns, dilations[i], taps, channels, master)
+            each = [w.expand(len(z), -1, -1) for w in weights[i].split([channels] * taps + [shape[2]], 1)]
+            to_condition[:, -z.shape[1] :].baddbmm_(to_gates, each[-1])
+            to_x = _to_input(to_x, to_gates, each[:-1], dilations[i], master)
             if exists is not None:
                 to_x *= exists[:, -to_x.shape[1] :, None]
         return to_x, to_condition, None, None, None, *to_weights
@@ -103,11 +107,12 @@ def _to_gates(to_z: Tensor, filtered: Tensor, passed: Tensor) -> Tensor:
     return to_gates
 
 
-def _to_input(to_output: Tensor | None, to_columns: Tensor, dilation: int, taps: int, channels: int, master: torch.dtype) -> Tensor:
-    rows, size = to_columns.shape[:2]
-    total = to_columns.new_zeros(rows, size + (taps - 1) * dilation, channels)
-    for k in range(taps):
-        total[:, k * dilation : k * dilation + size] += to_columns[..., k * channels : (k + 1) * channels]
+def _to_input(to_output: Tensor | None, to_gates: Tensor, taps: list[Tensor], dilation: int, master: torch.dtype) -> Tensor:
+    """The gradient of a layer's input through its taps and past it."""
+    rows, size = to_gates.shape[:2]
+    total = to_gates.new_zeros(rows, size + (len(taps) - 1) * dilation, taps[0].shape[2])
+    for k, weight in enumerate(taps):
+        total[:, k * dilation : k * dilation + size].baddbmm_(to_gates, weight)
     to_x = total.to(master)
     if to_output is not None:
         to_x[:, -size:] += to_output

@@ -1,0 +1,99 @@
+"""The tasks: they assemble from a configuration, learn on made-up data, and refuse what cannot work."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from toolkit.errors import ConfigError
+from toolkit.nn.noise import Noise
+from toolkit.tasks.mel2wav import Mel2Wav
+from toolkit.tasks.schema import System, load_system
+from toolkit.tasks.text2mel import Text2Mel
+
+MINI = Path(__file__).parents[2] / "recipes" / "ljspeech" / "conf" / "mini.yaml"
+TINY = [
+    "encoder_conf={embedding: 8, channels: 8, lstm: 8, dropout: 0.0}", "attention_conf={dim: 8, filters: 4, kernel_size: 5}",
+    "decoder_conf={prenet: [8, 8], lstm: 8}", "postnet_conf={channels: 8, dropout: 0.0}",
+    "vocoder_conf={layers: 4, cycles: 2, residual: 8, gate: 8, skip: 8}",
+]  # fmt: skip
+
+
+def tiny(*assignments: str) -> System:
+    return load_system(MINI, [*TINY, *assignments])
+
+
+@pytest.mark.parametrize("task", ["text2mel", "mel2wav"])
+def test_a_few_steps_on_one_batch_lower_the_loss(task: str) -> None:
+    torch.manual_seed(0)
+    module = Text2Mel(tiny(), 12) if task == "text2mel" else Mel2Wav(tiny())
+    batch = module.made_up_batch()
+    optimiser = torch.optim.Adam(module.parameters_of("main"), 1e-2)
+    values = []
+    for _ in range(30):
+        optimiser.zero_grad()
+        loss = torch.stack(list(module.losses(batch, "main").values())).sum()
+        loss.backward()
+        optimiser.step()
+        values.append(loss.item())
+    assert values[-1] < 0.95 * values[0]
+
+
+def test_losses_of_text2mel_are_those_of_the_configuration_with_their_weights() -> None:
+    torch.manual_seed(0)
+    module = Text2Mel(tiny("losses.guided_attention.weight=0"), 12).eval()
+    batch = module.made_up_batch()
+    assert set(module.losses(batch, "main")) == {"mse", "mae", "stop"}
+    torch.manual_seed(0)
+    heavier = Text2Mel(tiny("losses.guided_attention.weight=0", "losses.stop.weight=3"), 12).eval()
+    assert heavier.losses(batch, "main")["stop"].item() == pytest.approx(3 * module.losses(batch, "main")["stop"].item())
+
+
+def test_training_noise_follows_from_the_batchs_key() -> None:
+    module = Text2Mel(tiny(), 12)
+    batch = module.made_up_batch()
+    first, again = (module.losses(batch, "main")["mse"].item() for _ in range(2))
+    other = module.losses(batch._replace(key=(1, 0, 1)), "main")["mse"].item()
+    assert first == again != other
+
+
+def test_length_is_bounded_by_the_text() -> None:
+    module = Text2Mel(tiny("synthesis.stop_threshold=2.0", "synthesis.frames_per_symbol=3"), 12).eval()
+    prediction = module.generate(torch.tensor([[3, 4, 1], [5, 1, 0]]), torch.tensor([3, 2]), Noise.of_rows([1, 2]))
+    assert prediction.output.lengths.tolist() == [89, 86]  # 3 frames a symbol and a second of 80 frames
+    assert prediction.output.stopped_by == ["limit", "limit"]
+
+
+def test_an_observation_has_numbers_and_pictures() -> None:
+    pytest.importorskip("matplotlib")
+    module = Text2Mel(tiny(), 12).eval()
+    seen = module.observe(module.made_up_batch())
+    assert {"focus", "diagonality"} <= set(seen.numbers) and 0 < seen.numbers["focus"] <= 1
+    assert all(image.ndim == 3 and image.shape[2] == 3 for image in seen.images.values())
+    assert {"alignment_forced", "alignment_free", "mel", "stop"} == set(seen.images)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("normalise=mean", "normalise: unknown, got 'mean'; known: none, per_bin"),
+        ("reduction=0", "reduction: frames a step emits, must be at least 1, got 0"),
+        ("crops.input=gt", "crops.input: what the vocoder is trained on, got 'gt'; known: gta, natural"),
+        ("text2mel.batch.micro=5", "text2mel.batch.micro: must divide the global batch of 16, got 5"),
+        ("text2mel.precision=fp8", "text2mel.precision: unknown, got 'fp8'"),
+        ("losses={stop: {}}", "losses: none of them compares frames"),
+        ("attention=locaton_sensitive", "attention: unknown attention, got 'locaton_sensitive'; did you mean 'location_sensitive'?"),
+        ("text2mel.max_step=3", "text2mel.max_step: no such key, got 3; did you mean 'max_steps'?"),
+        ("features.hop=100.5", "features.hop: "),
+    ],
+)
+def test_mistakes_in_a_configuration_are_refused_by_path(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_system(MINI, ["losses=null", assignment] if assignment.startswith("losses") else [assignment])
+    assert message in str(caught.value)
+
+
+def test_griffin_lim_is_not_trained() -> None:
+    task = Mel2Wav(load_system(MINI, ["vocoder=griffin_lim"]))
+    with pytest.raises(ConfigError, match="is signal processing and is not trained"):
+        task.data(Path("nowhere"))
