@@ -17,6 +17,7 @@ LAYERS: list[list[str]] = [
     ["nn"],
     ["data"],
     ["train"],
+    ["kernels"],
     ["encoders", "attentions", "decoders", "postnets", "vocoders"],
     ["models"],
     ["tasks"],
@@ -27,7 +28,7 @@ LAYERS: list[list[str]] = [
     ["__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-PARTS = LAYERS[8]
+PARTS = next(names for names in LAYERS if "encoders" in names)
 ALLOWED_ASIDE = {("decoders", "toolkit.attentions.base")}  # the decoder builds its attention
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -62,7 +62,7 @@ def parse_yaml(text: str, where: str) -> Any:
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{where}: larger than {MAX_BYTES} bytes, got {len(text)}")
     try:
-        data = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        data = yaml.load(text, _Loader)  # a SafeLoader
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
     except yaml.YAMLError as error:

@@ -30,9 +30,16 @@ list_stages() {
 
 duration() { if [ "$1" -lt 60 ]; then printf '%ds' "$1"; else printf '%dm%02ds' $(($1 / 60)) $(($1 % 60)); fi; }
 
+quoted() { # a word as one would type it
+    case $1 in
+        '' | *[!A-Za-z0-9_./=,:+@%-]*) printf "'%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")" ;;
+        *) printf %s "$1" ;;
+    esac
+}
+
 command_from() { # the user's own command, to go on at stage $1
     local word skip=no line
-    line=$(printf '%q' "$0")
+    line=$(quoted "$0")
     for word in ${ORIGINAL[@]+"${ORIGINAL[@]}"}; do
         if [ "$skip" = yes ]; then
             skip=no
@@ -41,7 +48,7 @@ command_from() { # the user's own command, to go on at stage $1
         case $word in
             --stage) skip=yes ;;
             --stage=* | --force | --force=*) ;;
-            *) line="$line $(printf '%q' "$word")" ;;
+            *) line="$line $(quoted "$word")" ;;
         esac
     done
     printf '%s --stage %s\n' "$line" "$1"

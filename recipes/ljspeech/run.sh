@@ -11,7 +11,7 @@
 #   --ngpu N                       0: none; more than one share the batch; default what is there, one at most
 #   --nproc N                      processes that share the batch, on CPUs
 #   --nj N                         processes for data stages; default the number of cores
-#   --vocoder-input gta|natural    what the vocoder is trained on; default as the configuration says
+#   --vocoder-input gta|natural|none   what the vocoder is trained on, default as the configuration says; none: Griffin-Lim only
 #   --bpe N                        tokenizer bpe with N pieces, trained in stage 3
 #
 # A finished stage is skipped; after an interruption the same command goes on. The folders data/, dump/ and exp/ are made
@@ -49,7 +49,11 @@ esac
 CONFIG=$(find_config "${config:-$([ "$corpus" = mini ] && echo mini || echo small)}") || exit 2
 EXP=exp/$(checked_name --exp "${exp:-$NAME}") || exit 2
 [ -z "$archive" ] || archive=$(absolute "$archive")
-[ -z "$vocoder_input" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set "crops.input=$vocoder_input")
+case $vocoder_input in
+    '' | none) ;;
+    gta | natural) SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set "crops.input=$vocoder_input") ;;
+    *) fail "--vocoder-input: gta, natural or none, got '$vocoder_input'" ;;
+esac
 [ -z "$bpe" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set tokenizer=bpe)
 launcher # LAUNCH: what starts a training, from ngpu and nproc
 LIVE='5 7'
@@ -58,7 +62,7 @@ if [ -t 1 ] && [ -w /dev/tty ]; then LIVE='' && export TOOLKIT_TTY=/dev/tty; fi 
 
 printf 'corpus %s (%s) -> %s/%s\n' "$NAME" "$([ "$corpus" = mini ] && echo embedded || echo "$CORPUS")" "$WORK" "$EXP"
 printf 'stages %s to %s: %s; set-up once, 1.5 GB with torch\n' "${STAGES[stage]}" "${STAGES[stop_stage]}" "$COST"
-[ "$corpus" != mini ] || printf 'the real LJSpeech: %q --corpus ljspeech [--archive LJSpeech-1.1.tar.bz2]\n' "$0"
+[ "$corpus" != mini ] || printf 'the real LJSpeech: %s --corpus ljspeech [--archive LJSpeech-1.1.tar.bz2]\n' "$(quoted "$0")"
 "$TOOLKIT_ROOT/tools/setup.sh" train,eval
 mkdir -p -- "$WORK" && cd -- "$WORK"
 hold "$EXP"
@@ -72,12 +76,8 @@ DUMP=$FEATURES-$(toolkit stamp hash "${CONF[@]}" --sections limits,cleaner,token
 S=$EXP/.stages
 
 # ---- commands of more than one line
-setup() {
-    if [ "$corpus" = ljspeech ]; then
-        "$TOOLKIT_PYTHON" "$HERE/local/download.py" --out downloads ${archive:+--archive "$archive"} || return
-    fi
-    toolkit check "${CONF[@]:1}"
-}
+download() { "$TOOLKIT_PYTHON" "$HERE/local/download.py" --out downloads ${archive:+--archive "$archive"}; }
+setup() { { [ "$corpus" != ljspeech ] || download; } && toolkit check "${CONF[@]:1}"; }
 make_data() { toolkit prepare --corpus "$CORPUS" --out "$DATA" && toolkit validate-data "$DATA"; }
 make_split() {
     toolkit split "${CONF[@]}" --data "$FEATURES" --out "$DUMP" && cp -- "$FEATURES/features.json" "$DUMP/" || return
@@ -99,15 +99,20 @@ release dump
 stage 5 "$S/5" "${CONF[@]}" --sections seed,encoder,attention,decoder,postnet,losses,normalise,reduction,text2mel \
     --input "$DUMP/.stats" --output "$EXP/text2mel/checkpoints" -- train text2mel
 stage 6 "$S/6" --input "$S/5" --output "$EXP/gta" -- toolkit gta --exp "$EXP" --data "$DUMP"
-stage 7 "$S/7" "${CONF[@]}" --sections seed,vocoder,crops,mel2wav \
-    --input "$S/6" --output "$EXP/mel2wav/checkpoints" -- train mel2wav
-stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/6" --input "$S/7" --output "$EXP/speech" -- \
-    toolkit synthesize --exp "$EXP" --data "$DUMP"
+if [ "$vocoder_input" != none ]; then
+    stage 7 "$S/7" "${CONF[@]}" --sections seed,vocoder,crops,mel2wav \
+        --input "$S/6" --output "$EXP/mel2wav/checkpoints" -- train mel2wav
+    stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/7" --output "$EXP/speech" -- \
+        toolkit synthesize --exp "$EXP" --data "$DUMP"
+else
+    stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/6" --output "$EXP/speech" -- \
+        toolkit synthesize --exp "$EXP" --data "$DUMP" --without-vocoder
+fi
 stage 9 "$S/9" --input "$S/8" --output "$EXP/report.html" -- toolkit evaluate --exp "$EXP" --data "$DUMP"
 
 if [ "$stop_stage" -eq 9 ]; then
-    text='Printing, in the only sense with which we are at present concerned.'
-    [ "$corpus" != mini ] || text='it is twenty five past eleven'
+    [ "$corpus" = mini ] && text='it is twenty five past eleven' || text='Printing is the art that keeps all others.'
+    [ "$vocoder_input" = none ] && voice=' --vocoder griffin_lim' || voice=''
     printf 'Done in %s. Listen: %s\n' "$(duration $SECONDS)" "$WORK/$EXP/report.html"
-    printf 'Next: %q -m toolkit say %q --model %q --out hello.wav\n' "$TOOLKIT_PYTHON" "$text" "$WORK/$EXP"
+    printf "Next: %s -m toolkit say '%s' --model %s --out hello.wav%s\n" "$(quoted "$TOOLKIT_PYTHON")" "$text" "$(quoted "$WORK/$EXP")" "$voice"
 fi

@@ -122,7 +122,9 @@ def test_turns_move_their_own_weights_in_order(tiny, tmp_path):
     assert discriminator[0] == "discriminator"
     assert (discriminator[1], generator[1] < 2.0) == (2.0, True)
     assert discriminator[2] == generator[2] < 3.0
-    assert set(Turns.turns(task, 2)) == set(torch.load(tmp_path / "checkpoints" / "step-00000002" / "training.pt")["turns"])
+    assert set(Turns.turns(task, 2)) == set(
+        torch.load(tmp_path / "checkpoints" / "step-00000002" / "training.pt", weights_only=True)["turns"]
+    )
     assert "generator.learning_rate" in tiny.metrics(tmp_path)[0]
     assert "discriminator.learning_rate" in tiny.metrics(tmp_path)[1]
 

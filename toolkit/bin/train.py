@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import torch
 
-    from toolkit.tasks.assembly import TASKS, lay_out
+    from toolkit.tasks.assembly import TASKS, lay_out, write_card
     from toolkit.tasks.schema import load_system
     from toolkit.train.distributed import Processes
     from toolkit.train.trainer import Trainer
@@ -34,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
         task = TASKS[args.task].from_folder(system, folder)
         splits = task.data(args.data / "train"), task.data(args.data / "dev")
         identity = task.identity(system)
-        Trainer(task, *splits, task.settings, folder / args.task, system.seed, identity, processes).run(args.resume)
+        trainer = Trainer(task, *splits, task.settings, folder / args.task, system.seed, identity, processes)
+        trainer.run(args.resume)
+        write_card(system, args.task, folder, processes, trainer.outcome())
     finally:
         processes.stop()
     return 0

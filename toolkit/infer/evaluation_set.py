@@ -12,7 +12,7 @@ import numpy as np
 
 from toolkit.audio import wave as wave_files
 from toolkit.data.writing import atomic, write_text
-from toolkit.infer.gta import forced_mels, utterance_seed
+from toolkit.infer.gta import Forced, force, utterance_seed
 from toolkit.infer.load import griffin_lim
 from toolkit.infer.speak import Array, SpokenMel, predict_mels, vocode
 from toolkit.tasks.mel2wav import Mel2Wav
@@ -40,11 +40,11 @@ def speak_evaluation_set(text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path
     begin = time.perf_counter()
     spoken = predict_mels(text2mel, texts, seeds)
     mel_seconds = time.perf_counter() - begin
-    forced = forced_mels(text2mel, source)
+    forced = force(text2mel, source, chosen)
     free, true = [s.mel for s in spoken], [source.mel(i) for i in chosen]
     lines = [_write_waves(griffin_lim(text2mel.system), out, {"free_griffin_lim": free}, keys, seeds)]
     if mel2wav is not None:
-        lines.append(_write_waves(mel2wav, out, {"free": free, "forced": [forced[k] for k in keys], "copy": true}, keys, seeds))
+        lines.append(_write_waves(mel2wav, out, {"free": free, "forced": [forced[key].mel for key in keys], "copy": true}, keys, seeds))
     for key, result, mel in zip(keys, spoken, true, strict=True):
         _write_arrays(out / "arrays" / f"{key}.npz", result, mel, forced[key])
     features = text2mel.system.features
@@ -80,12 +80,12 @@ def write_wave(path: Path, wave: Array, sample_rate: int) -> None:
         wave_files.write(file, wave, sample_rate)
 
 
-def _write_arrays(path: Path, spoken: SpokenMel, true: Array, forced: Array) -> None:
+def _write_arrays(path: Path, spoken: SpokenMel, true: Array, forced: Forced) -> None:
+    arrays = {
+        "mel_true": true, "mel_free": spoken.mel, "mel_forced": forced.mel, "stop_free": spoken.stop,
+        "weights_free": spoken.weights, "weights_forced": forced.weights, "symbols": np.array(spoken.symbols),
+    }  # fmt: skip
     buffer = io.BytesIO()
-    weights = np.zeros((0, 0), np.float32) if spoken.weights is None else spoken.weights
-    np.savez_compressed(
-        buffer, mel_true=true, mel_free=spoken.mel, mel_forced=forced, weights_free=weights, stop_free=spoken.stop,
-        symbols=np.array(spoken.symbols),
-    )  # fmt: skip
+    np.savez_compressed(buffer, allow_pickle=False, **{name: array for name, array in arrays.items() if array is not None})
     with atomic(path, "wb", "wave") as file:
         file.write(buffer.getvalue())

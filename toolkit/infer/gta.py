@@ -5,7 +5,9 @@ Frame t is predicted from true frames before t, so its time is exactly that of t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from toolkit.audio.wave import probe
 from toolkit.data import kaldi
+from toolkit.data.batches import to_device
 from toolkit.data.dataset import TextMelData
 from toolkit.data.store import ArkWriter, FeatureStore
 from toolkit.data.writing import write_json
@@ -30,7 +33,7 @@ def write_gta(task: Text2Mel, data: Path, out: Path) -> dict[str, float]:
     index: dict[str, dict[str, int]] = {}
     for split in SPLITS:
         source = task.data(data / split)
-        mels = forced_mels(task, source)
+        mels = {key: forced.mel for key, forced in force(task, source).items()}
         with ArkWriter(out / split / "mel.ark", out / split / "feats.scp") as writer:
             for key, mel in mels.items():
                 writer.add(key, mel)
@@ -42,23 +45,35 @@ def write_gta(task: Text2Mel, data: Path, out: Path) -> dict[str, float]:
     return measured
 
 
+class Forced(NamedTuple):
+    """A teacher-forced prediction of one utterance."""
+
+    mel: NDArray[np.float32]  # T M after the postnet, natural units, as long as the recording's
+    weights: NDArray[np.float32] | None  # T/r S
+
+
 @torch.inference_mode()
-def forced_mels(task: Text2Mel, data: TextMelData) -> dict[str, NDArray[np.float32]]:
-    """Teacher-forced mels after the postnet, in natural units, by id; each as long as its recording's.
+def force(task: Text2Mel, data: TextMelData, members: Sequence[int] | None = None) -> dict[str, Forced]:
+    """Teacher-forced predictions by id, of some utterances or of all.
 
     Eval mode: prenet dropout on with the utterance's own seed, zoneout as its expectation, attention in its synthesis form.
     """
     device = next(task.parameters()).device
-    order = sorted(range(len(data)), key=lambda i: data.lengths[i])
-    mels: dict[str, NDArray[np.float32]] = {}
+    order = sorted(range(len(data)) if members is None else members, key=lambda i: data.lengths[i])
+    results: dict[str, Forced] = {}
     for start in range(0, len(order), BATCH):
-        members = order[start : start + BATCH]
-        batch = data.load(members, data.counts(members, (0, 0, 0)), (0, 0, 0))
+        rows = order[start : start + BATCH]
+        batch = to_device(data.load(rows, data.counts(rows, (0, 0, 0)), (0, 0, 0)), device)
         noise = Noise.of_rows([utterance_seed(task.system.seed, key) for key in batch.ids], device)
         prediction, _ = task.predict(batch, noise, hard=True)
         natural = task.model.normaliser.inverse(prediction.mel).cpu().numpy()
-        mels |= {key: natural[row, : int(batch.mel_lengths[row])] for row, key in enumerate(batch.ids)}
-    return dict(sorted(mels.items()))
+        weights = prediction.output.weights
+        for row, key in enumerate(batch.ids):
+            frames, symbols = int(batch.mel_lengths[row]), int(batch.token_lengths[row])
+            steps = -(-frames // task.system.reduction)
+            aligned = None if weights is None else weights[row, :steps, :symbols].cpu().numpy()
+            results[key] = Forced(natural[row, :frames], aligned)
+    return dict(sorted(results.items()))
 
 
 def utterance_seed(seed: int, key: str) -> int:

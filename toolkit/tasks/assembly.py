@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from toolkit.config import to_yaml
@@ -48,9 +49,16 @@ def lay_out(system: System, task: str, data: Path, experiment: Path, fork: Path 
             if (data / name).is_file():
                 _copy(data / name, folder / name)
         write_text(folder / "config.yaml", to_yaml(system))
-        write_text(folder / task / "training_card.md", as_markdown(task, training_card(system, task, processes.world)))
+    write_card(system, task, folder, processes)
     processes.barrier()
     return folder
+
+
+def write_card(system: System, task: str, folder: Path, processes: Processes, happened: Mapping[str, str] | None = None) -> None:
+    """The training card, before a training from the configuration, after it with what happened."""
+    if processes.main:
+        rows = training_card(system, task, processes.world, happened)
+        write_text(folder / task / "training_card.md", as_markdown(task, rows))
 
 
 def _copy(source: Path, target: Path) -> None:

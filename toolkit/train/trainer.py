@@ -193,6 +193,20 @@ class Trainer:
                 self.log.say(f"mean of the best checkpoints, steps {', '.join(map(str, steps))}: dev loss {loss:.4g}")
         self.log.say(f"training finished at step {self.settings.max_steps}")
 
+    def outcome(self) -> dict[str, str]:
+        """What happened, for the training card."""
+        best = self.checkpoints.best(1)
+        steps, batch = self.settings.max_steps, self.settings.batch
+        seen = (
+            f"{steps * batch.global_} utterances, {steps * batch.global_ / len(self.train):.1f} times the training set of {len(self.train)}"
+        )
+        gpu = torch.cuda.get_device_name() if self.process.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        return {
+            "seen": seen,
+            "best_dev_loss": f"{checkpoint.dev_loss(best[0]):.4g} ({best[0].name})" if best else "not measured",
+            "hardware": f"{self.process.world} x {gpu}, torch {torch.__version__}",
+        }
+
     def utterances(self, step: int, indices: Sequence[int]) -> str:
         """Names of the utterances in some of a step's micro-batches."""
         micro_batches = self.order.micro_batches(step)
