@@ -11,7 +11,7 @@
 #   --ngpu N                       0: none; more than one share the batch; default what is there, one at most
 #   --nproc N                      processes that share the batch, on CPUs
 #   --nj N                         processes for data stages; default the number of cores
-#   --vocoder-input gta|natural|none   what the vocoder is trained on, default as the configuration says; none: Griffin-Lim only
+#   --vocoder-input gta|natural    what the vocoder is trained on; default as the configuration says
 #   --bpe N                        tokenizer bpe with N pieces, trained in stage 3
 #
 # A finished stage is skipped; after an interruption the same command goes on. The folders data/, dump/ and exp/ are made
@@ -49,11 +49,7 @@ esac
 CONFIG=$(find_config "${config:-$([ "$corpus" = mini ] && echo mini || echo small)}") || exit 2
 EXP=exp/$(checked_name --exp "${exp:-$NAME}") || exit 2
 [ -z "$archive" ] || archive=$(absolute "$archive")
-case $vocoder_input in
-    '' | none) ;;
-    gta | natural) SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set "crops.input=$vocoder_input") ;;
-    *) fail "--vocoder-input: gta, natural or none, got '$vocoder_input'" ;;
-esac
+[ -z "$vocoder_input" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set "crops.input=$vocoder_input")
 [ -z "$bpe" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set tokenizer=bpe)
 launcher # LAUNCH: what starts a training, from ngpu and nproc
 LIVE='5 7'
@@ -81,10 +77,13 @@ setup() { { [ "$corpus" != ljspeech ] || download; } && toolkit check "${CONF[@]
 make_data() { toolkit prepare --corpus "$CORPUS" --out "$DATA" && toolkit validate-data "$DATA"; }
 make_split() {
     toolkit split "${CONF[@]}" --data "$FEATURES" --out "$DUMP" && cp -- "$FEATURES/features.json" "$DUMP/" || return
+    [ "$corpus" != mini ] || cp -- "$CORPUS/lexicon.txt" "$DUMP/" || return # its voice can say these words only
     [ -z "$bpe" ] || toolkit bpe --text "$DUMP/train/text" --model "$DUMP/bpe" --vocab-size "$bpe" || return
     toolkit tokens "${CONF[@]}" --text "$DUMP/train/text" --check "$DUMP/dev/text" "$DUMP/eval/text" --out "$DUMP/tokens.txt"
 }
-train() { "${LAUNCH[@]}" train "$1" "${CONF[@]}" --data "$DUMP" --exp "$EXP"; }
+train() { # the report is there from the first training on
+    "${LAUNCH[@]}" train "$1" "${CONF[@]}" --data "$DUMP" --exp "$EXP" && toolkit evaluate --exp "$EXP" --data "$DUMP" --asr none
+}
 
 # ---- the stages: stamp, what each depends on and leaves, command
 stage 0 "$S/0" "${CONF[@]}" --input "$CORPUS/metadata.csv" -- setup
@@ -99,20 +98,13 @@ release dump
 stage 5 "$S/5" "${CONF[@]}" --sections seed,encoder,attention,decoder,postnet,losses,normalise,reduction,text2mel \
     --input "$DUMP/.stats" --output "$EXP/text2mel/checkpoints" -- train text2mel
 stage 6 "$S/6" --input "$S/5" --output "$EXP/gta" -- toolkit gta --exp "$EXP" --data "$DUMP"
-if [ "$vocoder_input" != none ]; then
-    stage 7 "$S/7" "${CONF[@]}" --sections seed,vocoder,crops,mel2wav \
-        --input "$S/6" --output "$EXP/mel2wav/checkpoints" -- train mel2wav
-    stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/7" --output "$EXP/speech" -- \
-        toolkit synthesize --exp "$EXP" --data "$DUMP"
-else
-    stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/6" --output "$EXP/speech" -- \
-        toolkit synthesize --exp "$EXP" --data "$DUMP" --without-vocoder
-fi
+stage 7 "$S/7" "${CONF[@]}" --sections seed,vocoder,crops,mel2wav --input "$S/6" --output "$EXP/mel2wav" -- train mel2wav
+stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/7" --output "$EXP/speech" -- \
+    toolkit synthesize --exp "$EXP" --data "$DUMP"
 stage 9 "$S/9" --input "$S/8" --output "$EXP/report.html" -- toolkit evaluate --exp "$EXP" --data "$DUMP"
 
 if [ "$stop_stage" -eq 9 ]; then
     [ "$corpus" = mini ] && text='it is twenty five past eleven' || text='Printing is the art that keeps all others.'
-    [ "$vocoder_input" = none ] && voice=' --vocoder griffin_lim' || voice=''
     printf 'Done in %s. Listen: %s\n' "$(duration $SECONDS)" "$WORK/$EXP/report.html"
-    printf "Next: %s -m toolkit say '%s' --model %s --out hello.wav%s\n" "$(quoted "$TOOLKIT_PYTHON")" "$text" "$(quoted "$WORK/$EXP")" "$voice"
+    printf "Next: %s -m toolkit say '%s' --model %s --out hello.wav\n" "$(quoted "$TOOLKIT_PYTHON")" "$text" "$(quoted "$WORK/$EXP")"
 fi

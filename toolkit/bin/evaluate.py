@@ -23,9 +23,8 @@ def run(args: argparse.Namespace) -> int:
     from toolkit.evaluate.evaluation import evaluate
 
     done = evaluate(args.exp, args.data, args.compare, args.asr, shlex.join(["toolkit", *sys.argv[1:]]))
-    print(done.summary)
-    print(f"report: {done.report}")
     for utterance in done.experiment.utterances[:1]:
         vocoder = [] if "free" in utterance.speech else ["--vocoder", "griffin_lim"]
         print(shlex.join(["toolkit", "say", "--model", str(args.exp), *vocoder, "--out", "speech.wav", "--", utterance.text]))
+    print(f"{done.summary}; report: {done.report}")
     return 0

@@ -32,6 +32,9 @@ def run(args: argparse.Namespace) -> int:
         folder = lay_out(system, args.task, args.data, args.exp, args.fork, args.resume, processes)
         torch.manual_seed(system.seed)  # of the first weights
         task = TASKS[args.task].from_folder(system, folder)
+        if not any(parameter.requires_grad for parameter in task.parameters()):
+            print(f"{args.task}: {folder}: this part is signal processing, there is nothing to train")
+            return 0
         splits = task.data(args.data / "train"), task.data(args.data / "dev")
         identity = task.identity(system)
         trainer = Trainer(task, *splits, task.settings, folder / args.task, system.seed, identity, processes)

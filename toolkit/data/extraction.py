@@ -46,7 +46,7 @@ def extract(data: Path, out: Path, extraction: Extraction, jobs: int, report: Ca
     shards = [Shard(number, part, out) for number, part in enumerate(parts)]
     rows = _run(shards, extraction, jobs, report)
     _write_maps(out, shards, rows, extraction)
-    for name in (*corpus.LISTS, "lexicon.txt"):
+    for name in corpus.LISTS:
         if (data / name).is_file():
             write_text(out / name, (data / name).read_text(encoding="utf-8"))
     _remove_leftovers(shards, extraction)
