@@ -49,6 +49,7 @@ esac
 CONFIG=$(find_config "${config:-$([ "$corpus" = mini ] && echo mini || echo small)}") || exit 2
 EXP=exp/$(checked_name --exp "${exp:-$NAME}") || exit 2
 [ -z "$archive" ] || archive=$(absolute "$archive")
+case $vocoder_input in '' | gta | natural) ;; *) fail "--vocoder-input: gta or natural, got '$vocoder_input'" ;; esac
 [ -z "$vocoder_input" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set "crops.input=$vocoder_input")
 [ -z "$bpe" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set tokenizer=bpe)
 launcher # LAUNCH: what starts a training, from ngpu and nproc

@@ -134,7 +134,7 @@ def run(*options: str, work: Path, **extra: str) -> subprocess.CompletedProcess[
         (("--corpus", "nowhere"), "--corpus: mini, ljspeech or a folder, got 'nowhere'"),
         (("--config", "tiny"), "--config: no such file, got 'tiny'; known names: mini"),
         (("--exp", "../x"), "--exp: a name of letters"),
-        (("--vocoder-input", "gat"), "--vocoder-input: gta, natural or none, got 'gat'"),
+        (("--vocoder-input", "gat"), "--vocoder-input: gta or natural, got 'gat'"),
         (("--nproc", "two"), "--nproc: a whole number, got 'two'"),
         (("--nproc", "0"), "--nproc: at least 1, got '0'"),
     ],
