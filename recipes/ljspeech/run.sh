@@ -16,8 +16,9 @@
 #
 # A finished stage is skipped; after an interruption the same command goes on. The folders data/, dump/ and exp/ are made
 # beside this script, or in $TOOLKIT_WORK.
-# shellcheck disable=SC2034 # what the sourced files read
+# shellcheck disable=SC2034,SC2317 # what the sourced files read and call
 set -euo pipefail
+{ # read as a whole before it runs, so that it may be edited meanwhile
 ORIGINAL=("$@")
 HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=recipes/ljspeech/path.sh
@@ -109,3 +110,5 @@ if [ "$stop_stage" -eq 9 ]; then
     printf 'Done in %s. Listen: %s\n' "$(duration $SECONDS)" "$WORK/$EXP/report.html"
     printf "Next: %s -m toolkit say '%s' --model %s --out hello.wav\n" "$(quoted "$TOOLKIT_PYTHON")" "$text" "$(quoted "$WORK/$EXP")"
 fi
+exit
+}
