@@ -83,7 +83,7 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
     """A YAML file and, under it, the one parent that its key ``extends`` names, merged deeply."""
     path = Path(path)
     if not path.is_file():
-        raise ConfigError(f"{path}: no such configuration; nearest: {_nearest_file(path)}")
+        raise ConfigError(f"{path}: no such configuration; {_nearest_file(path)}")
     data = parse_yaml(path.read_text(encoding="utf-8-sig"), str(path)) or {}
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a configuration is a mapping of keys, got {type(data).__name__}")

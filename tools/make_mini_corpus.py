@@ -196,8 +196,8 @@ def write_lists(out: Path, lines: list[Line]) -> None:
     write(out / "metadata.csv", "".join(f"{line.id}|{line.text}\n" for line in lines).encode())
     for split in ("dev", "eval"):
         write(out / "splits" / f"{split}.list", "".join(f"{line.id}\n" for line in lines if line.split == split).encode())
-    words = sorted({word for line in lines for word in line.text.split()})
-    write(out / "lexicon.txt", "".join(f"{word}\n" for word in words).encode())
+    groups = [DIGITS, *(group.split() for group in ("ten eleven twelve", "twenty quarter half", "past to o'clock", "it is"))]
+    write(out / "lexicon.txt", "\n\n".join("\n".join(group) for group in groups).encode() + b"\n")
     write(out / "LICENSE.txt", LICENCE.encode())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import shutil
@@ -108,6 +109,25 @@ def test_a_killed_stage_run_again_gives_the_same_bytes(stage: str, fail: str, fi
     made, expected = tree(work, work), tree(done, done)
     assert {key: value for key, value in expected.items() if key in made} == made
     shutil.rmtree(work)
+
+
+def test_a_training_step_is_few_lines(finished: Finished, tiny_config: Path, tmp_path: Path) -> None:
+    """Lines within functions of toolkit/ that one step of text2mel executes, from the command to the sealed checkpoint."""
+    coverage = pytest.importorskip("coverage")
+    work, _ = finished
+    dump = next(path.parent.parent for path in (work / "dump").rglob("train/wav.scp"))
+    record = tmp_path / "lines"
+    command = [sys.executable, "-m", "coverage", "run", f"--data-file={record}", "--rcfile=/dev/null", "--source=toolkit", "-m", "toolkit"]
+    options = ["train", "text2mel", "--config", str(tiny_config), "--data", str(dump), "--exp", str(tmp_path / "exp")]
+    subprocess.run([*command, *options, "--set", "text2mel.max_steps=1"], check=True, capture_output=True, cwd=Path(__file__).parents[2])
+    data = coverage.CoverageData(str(record))
+    data.read()
+    executed = 0
+    for path in data.measured_files():
+        functions = [node for node in ast.walk(ast.parse(Path(path).read_text())) if isinstance(node, ast.FunctionDef)]
+        bodies = {line for node in functions for line in range(node.body[0].lineno, (node.end_lineno or 0) + 1)}
+        executed += len(bodies & set(data.lines(path) or []))
+    assert 500 < executed <= 1800
 
 
 def test_two_processes_train_the_same(finished: Finished, run_recipe) -> None:
