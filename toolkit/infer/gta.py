@@ -20,7 +20,7 @@ from toolkit.data.dataset import TextMelData
 from toolkit.data.store import ArkWriter, FeatureStore
 from toolkit.data.writing import write_json
 from toolkit.errors import DataError
-from toolkit.infer.speak import predict_mels
+from toolkit.infer.speak import one_thread, predict_mels
 from toolkit.nn.noise import Noise, seed_of
 from toolkit.tasks.text2mel import Text2Mel
 
@@ -52,6 +52,7 @@ class Forced(NamedTuple):
     weights: NDArray[np.float32] | None  # T/r S
 
 
+@one_thread()
 @torch.inference_mode()
 def force(task: Text2Mel, data: TextMelData, members: Sequence[int] | None = None) -> dict[str, Forced]:
     """Teacher-forced predictions by id, of some utterances or of all.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,18 @@ class SpokenMel(NamedTuple):
     symbols: list[str]
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for the products of single steps: they are so small that several threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@one_thread()
 @torch.inference_mode()
 def predict_mels(task: Text2Mel, texts: Sequence[str], seeds: Sequence[int], batch: int = 32) -> list[SpokenMel]:
     """Free-running prediction of each text with its own seed.
@@ -54,6 +67,7 @@ def predict_mels(task: Text2Mel, texts: Sequence[str], seeds: Sequence[int], bat
     return [result for result in spoken if result is not None]
 
 
+@one_thread()
 @torch.inference_mode()
 def vocode(task: Mel2Wav, mels: Sequence[Array], seeds: Sequence[int], batch: int = 128) -> list[Array]:
     """Mels ``T M`` in natural units -> waves of T x hop samples, each with its own seed."""
