@@ -62,9 +62,9 @@ def test_any_bytes_give_rows_or_problems(tmp_path, data):
 
 
 def test_text_is_normalised_and_quotes_are_text(tmp_path):
-    lines = ['a|"it is 5 o\'clock', "b|  two\t words  |", "c|raw|cafe\u0301 ", "d|🙂 שלום"]
+    lines = ["a|\"it is 5 o'clock", "b|  two\t words  |", "c|raw|cafe\u0301 ", "d|🙂 שלום"]
     make(tmp_path, lines, names=["a.wav", "b.wav", "c.wav", "d.wav"])
-    assert [u.text for u in corpus.read(tmp_path, "x").utterances] == ['"it is 5 o\'clock', "two words", "café", "🙂 שלום"]
+    assert [u.text for u in corpus.read(tmp_path, "x").utterances] == ["\"it is 5 o'clock", "two words", "café", "🙂 שלום"]
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "WAV"])

@@ -27,7 +27,7 @@ def matrix(rows: int, columns: int, values: bytes) -> bytes:
     return b"u \0BFM " + struct.pack("<BiBi", 4, rows, 4, columns) + values
 
 
-@pytest.mark.parametrize("name", ["plain", "with space", "it's: \"quoted\" | 1:2"])
+@pytest.mark.parametrize("name", ["plain", "with space", 'it\'s: "quoted" | 1:2'])
 def test_round_trip_whatever_the_path(tmp_path, name):
     write_features(tmp_path / name, "mel", FEATURES)
     store = FeatureStore(tmp_path / name / "feats.scp")

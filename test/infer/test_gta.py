@@ -71,6 +71,15 @@ def test_gta_frame_t_sees_true_frames_before_its_group_only(task: Text2Mel, monk
     assert not np.array_equal(before, force(task, changed)["u0"].mel)
 
 
+def test_gta_uses_the_attentions_synthesis_form(task: Text2Mel, monkeypatch: pytest.MonkeyPatch) -> None:
+    attention = task.model.decoder.attention
+    start, forms = attention.start, []
+    monkeypatch.setattr(attention, "start", lambda memory, mask, noise, hard=False: forms.append(hard) or start(memory, mask, noise, hard))
+    force(task, MadeUpData([8], task))
+    predict_mels(task, TEXTS[:1], [1])
+    assert forms == [True, True]
+
+
 def test_speech_follows_from_text_and_seed_not_from_the_batch(task: Text2Mel) -> None:
     seeds = [utterance_seed(1, key) for key in "abcd"]
     together = predict_mels(task, TEXTS, seeds)

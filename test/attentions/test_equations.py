@@ -1,0 +1,49 @@
+"""Attention weights against their equations, written out."""
+
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from toolkit.attentions import ATTENTIONS
+from toolkit.attentions.content import ContentAttention
+from toolkit.attentions.location_sensitive import LocationSensitiveAttention
+from toolkit.errors import ConfigError
+
+
+def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(3)
+    return torch.randn(3, 1, 5, dtype=torch.float64), torch.randn(1, 6, 4, dtype=torch.float64), torch.zeros(1, 6, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("previous", [False, True])
+def test_location_sensitive_sees_the_sum_of_all_past_weights(previous: bool) -> None:
+    """e_ij = w tanh(W s_i + V h_j + U f_ij + b), f_i = F * sum of past weights (Chorowski et al. 2015, eq. 8-9; Tacotron 2, 2.2)."""
+    queries, memory, mask = inputs()
+    part = ATTENTIONS.part("location_sensitive", dim=3, filters=2, kernel_size=3, previous=previous)
+    attention = part.build(memory_dim=4, query_dim=5, output_dim=1).double()
+    assert isinstance(attention, LocationSensitiveAttention)
+    state, past = attention.start(memory, mask, None), [torch.zeros(6, dtype=torch.float64)]
+    for query in queries:
+        _, weights, state = attention(query, query, state)
+        channels = torch.stack([past[-1], sum(past)] if previous else [sum(past)])
+        located = F.conv1d(channels[None], attention.filters.weight, padding=1)[0].T @ attention.location.weight.T
+        inner = query @ attention.query.weight.T + memory[0] @ attention.key.weight.T + attention.key.bias + located
+        expected = torch.softmax(torch.tanh(inner) @ attention.energy.weight[0], 0)
+        assert torch.allclose(weights[0], expected)
+        past.append(weights[0])
+
+
+def test_content_is_additive_attention() -> None:
+    """e_ij = v tanh(W s_i + V h_j + b) (Bahdanau et al. 2015), and the context is the weighted sum of the memory."""
+    queries, memory, mask = inputs()
+    attention = ATTENTIONS.part("content", dim=3).build(memory_dim=4, query_dim=5, output_dim=1).double()
+    assert isinstance(attention, ContentAttention)
+    context, weights, _ = attention(queries[0], queries[0], attention.start(memory, mask, None))
+    inner = queries[0] @ attention.query.weight.T + memory[0] @ attention.key.weight.T + attention.key.bias
+    expected = torch.softmax(torch.tanh(inner) @ attention.energy.weight[0], 0)
+    assert torch.allclose(weights[0], expected) and torch.allclose(context[0], expected @ memory[0])
+
+
+def test_an_even_kernel_is_refused() -> None:
+    with pytest.raises(ConfigError, match="location_sensitive_conf: kernel_size: must be odd, got 4; nearest: 5"):
+        ATTENTIONS.part("location_sensitive", kernel_size=4).build(memory_dim=4, query_dim=5, output_dim=1)
