@@ -70,6 +70,8 @@ def test_an_observation_has_numbers_and_pictures() -> None:
     seen = module.observe(module.made_up_batch())
     assert {"focus", "diagonality"} <= set(seen.numbers) and 0 < seen.numbers["focus"] <= 1
     assert all(image.ndim == 3 and image.shape[2] == 3 for image in seen.images.values())
+    wave, rate = seen.audio["free_running"]
+    assert rate == 16000 and len(wave) == seen.numbers["free_running_frames"] * 200
     assert {"alignment_forced", "alignment_free", "mel", "stop"} == set(seen.images)
 
 

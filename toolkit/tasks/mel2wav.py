@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from toolkit.config import dump
 from toolkit.data.batches import Counts, WaveBatch
 from toolkit.data.dataset import WaveData
 from toolkit.data.statistics import load_statistics
 from toolkit.errors import ConfigError
+from toolkit.tasks.base import SystemTask
 from toolkit.tasks.schema import System
 from toolkit.train.protocol import Observation
-from toolkit.train.settings import Training
 
 
-class Mel2Wav(nn.Module):
+class Mel2Wav(SystemTask):
     """Assembles the vocoder and its data from a configuration."""
 
     name = "mel2wav"
     sections = ("seed", "features", "extras", "trim", "level", "limits", "vocoder", "crops", "mel2wav")
 
     def __init__(self, system: System) -> None:
-        super().__init__()
-        self.system = system
+        super().__init__(system)
         features = system.features
         self.vocoder = system.vocoder.build(
             condition_dim=features.n_mels, hop=features.hop, sample_rate=features.sample_rate, features=features
@@ -43,10 +39,6 @@ class Mel2Wav(nn.Module):
 
     folder: Path
 
-    @property
-    def settings(self) -> Training:
-        return self.system.mel2wav
-
     def data(self, folder: Path) -> WaveData:
         """Crops of a split: its waves with extracted frames, or with the ground-truth-aligned ones of ``gta/``."""
         if not self.vocoder.trainable:
@@ -55,20 +47,6 @@ class Mel2Wav(nn.Module):
         features = gta if self.system.crops.input == "gta" else folder / "feats.scp"
         vocoder = self.vocoder
         return WaveData(folder, features, self.system.features.hop, self.system.crops.frames, vocoder.context, vocoder.lookahead)
-
-    @classmethod
-    def identity(cls, system: System) -> dict[str, Any]:
-        """The configuration that this training depends on, as plain data."""
-        return {key: value for key, value in dump(system).items() if key.removesuffix("_conf") in cls.sections}
-
-    def turns(self, step: int) -> tuple[str, ...]:
-        return ("main",)
-
-    def parameters_of(self, turn: str) -> Iterable[nn.Parameter]:
-        return self.vocoder.parameters()
-
-    def forward(self, batch: WaveBatch, turn: str) -> dict[str, Tensor]:
-        return self.losses(batch, turn)
 
     def losses(self, batch: WaveBatch, turn: str) -> dict[str, Tensor]:
         return self.vocoder.losses(batch, turn)

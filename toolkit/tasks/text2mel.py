@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
-from toolkit.config import dump
 from toolkit.data.batches import Counts, TextMelBatch
 from toolkit.data.dataset import TextMelData
 from toolkit.data.statistics import load_statistics
@@ -18,14 +17,15 @@ from toolkit.models.conditioning import Conditions
 from toolkit.models.feature_predictor import FeaturePredictor, Prediction
 from toolkit.nn.alignment_measures import diagonality, focus
 from toolkit.nn.noise import Noise
+from toolkit.tasks.base import SystemTask
 from toolkit.tasks.schema import System
 from toolkit.text.frontend import TextFrontend
 from toolkit.train import pictures
 from toolkit.train.protocol import Observation
-from toolkit.train.settings import Training
+from toolkit.vocoders.griffin_lim import GriffinLim
 
 
-class Text2Mel(nn.Module):
+class Text2Mel(SystemTask):
     """Assembles the feature predictor, its data and its losses from a configuration."""
 
     name = "text2mel"
@@ -35,8 +35,7 @@ class Text2Mel(nn.Module):
     )  # fmt: skip
 
     def __init__(self, system: System, num_symbols: int) -> None:
-        super().__init__()
-        self.system = system
+        super().__init__(system)
         self.num_symbols = num_symbols
         self.model = FeaturePredictor(
             num_symbols, system.features.n_mels, system.reduction, system.encoder, system.decoder, system.postnet, system.attention
@@ -56,27 +55,9 @@ class Text2Mel(nn.Module):
 
     frontend: TextFrontend
 
-    @property
-    def settings(self) -> Training:
-        return self.system.text2mel
-
     def data(self, folder: Path) -> TextMelData:
         """The utterances of a split."""
         return TextMelData(folder, self.frontend, self.system.features.hop)
-
-    @classmethod
-    def identity(cls, system: System) -> dict[str, Any]:
-        """The configuration that this training depends on, as plain data."""
-        return {key: value for key, value in dump(system).items() if key.removesuffix("_conf") in cls.sections}
-
-    def turns(self, step: int) -> tuple[str, ...]:
-        return ("main",)
-
-    def parameters_of(self, turn: str) -> Iterable[nn.Parameter]:
-        return self.parameters()
-
-    def forward(self, batch: TextMelBatch, turn: str) -> dict[str, Tensor]:
-        return self.losses(batch, turn)
 
     def losses(self, batch: TextMelBatch, turn: str) -> dict[str, Tensor]:
         """Every term, weighted: sums over the micro-batch divided by the counts of the global batch."""
@@ -100,7 +81,7 @@ class Text2Mel(nn.Module):
 
     @torch.no_grad()
     def observe(self, batch: TextMelBatch) -> Observation:
-        """Alignments and frames of the first utterance, teacher-forced and free-running, and how sharp alignments are."""
+        """Alignments, frames and sound of the first utterance, teacher-forced and free-running, and how sharp alignments are."""
         noise = Noise.of_rows(range(len(batch.ids)), batch.mel.device)
         prediction, targets = self.predict(batch, noise, hard=True)
         numbers, images = {}, {}
@@ -118,7 +99,14 @@ class Text2Mel(nn.Module):
         images["mel"] = pictures.mels(targets.mel[0, :frames].cpu().numpy(), prediction.mel[0, :frames].cpu().numpy(), hop)
         images["stop"] = pictures.stop_curve(torch.sigmoid(free.output.stop_logits[0]).cpu().numpy())
         numbers["free_running_frames"] = float(free.output.lengths[0])
-        return Observation(numbers, images, {})
+        return Observation(numbers, images, {"free_running": (self._heard(free), self.system.features.sample_rate)})
+
+    def _heard(self, prediction: Prediction) -> NDArray[np.float32]:
+        """The first row through Griffin-Lim, samples ``N``."""
+        features, lengths = self.system.features, prediction.output.lengths[:1]
+        mel = self.model.normaliser.inverse(prediction.mel[:1, : int(lengths)])
+        heard: NDArray[np.float32] = GriffinLim(features, iterations=30).generate(mel, lengths, None)[0].cpu().numpy()
+        return heard
 
     def made_up_batch(self, utterances: int = 2, symbols: int = 7, frames: int = 13) -> TextMelBatch:
         """A batch of random numbers of the right shapes, to try a configuration before any data is touched."""
