@@ -97,11 +97,12 @@ KILLS = [
 ]
 
 
-@pytest.mark.full
 @pytest.mark.parametrize(("stage", "fail"), KILLS)
 def test_a_killed_stage_run_again_gives_the_same_bytes(stage: str, fail: str, finished: Finished, run_recipe, tmp_path: Path) -> None:
     done, _ = finished
     work = tmp_path / "work"
+    before = run_recipe(work, "--stop-stage", str(int(stage) - 1))
+    assert before.returncode == 0, before.stdout + before.stderr
     first = run_recipe(work, "--stop-stage", stage, TOOLKIT_FAIL=fail)
     assert first.returncode != 0 and f"--stage {stage}" in first.stdout + first.stderr
     second = run_recipe(work, "--stop-stage", stage)
