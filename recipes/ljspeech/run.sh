@@ -102,7 +102,7 @@ stage 5 "$S/5" "${CONF[@]}" --sections seed,encoder,attention,decoder,postnet,lo
 stage 6 "$S/6" --input "$S/5" --output "$EXP/gta" -- toolkit gta --exp "$EXP" --data "$DUMP"
 stage 7 "$S/7" "${CONF[@]}" --sections seed,vocoder,crops,mel2wav --input "$S/6" --output "$EXP/mel2wav" -- train mel2wav
 stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/7" --output "$EXP/speech" -- \
-    toolkit synthesize --exp "$EXP" --data "$DUMP"
+    toolkit synthesize --exp "$EXP" --data "$DUMP" ${SETTINGS[@]+"${SETTINGS[@]}"}
 stage 9 "$S/9" --input "$S/8" --output "$EXP/report.html" -- toolkit evaluate --exp "$EXP" --data "$DUMP"
 
 if [ "$stop_stage" -eq 9 ]; then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -19,16 +20,16 @@ CONFIG = "config.yaml"
 T = TypeVar("T", bound=nn.Module)
 
 
-def load_config(experiment: Path) -> System:
-    """The resolved configuration of an experiment."""
+def load_config(experiment: Path, assignments: Sequence[str] = ()) -> System:
+    """The resolved configuration of an experiment, with assignments of the command line over it."""
     if not (experiment / CONFIG).is_file():
         raise CheckpointError(f"{experiment}: no {CONFIG}, so this is no experiment; train one first or give another --exp")
-    return load_system(experiment / CONFIG)
+    return load_system(experiment / CONFIG, assignments)
 
 
-def load_text2mel(experiment: Path, device: str = "cpu") -> Text2Mel:
+def load_text2mel(experiment: Path, device: str = "cpu", assignments: Sequence[str] = ()) -> Text2Mel:
     """The trained feature predictor, in eval mode."""
-    return _trained(Text2Mel.from_folder(load_config(experiment), experiment), experiment / Text2Mel.name, device)
+    return _trained(Text2Mel.from_folder(load_config(experiment, assignments), experiment), experiment / Text2Mel.name, device)
 
 
 def load_mel2wav(experiment: Path, device: str = "cpu") -> Mel2Wav:
