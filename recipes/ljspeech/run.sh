@@ -83,8 +83,11 @@ make_split() {
     [ -z "$bpe" ] || toolkit bpe --text "$DUMP/train/text" --model "$DUMP/bpe" --vocab-size "$bpe" || return
     toolkit tokens "${CONF[@]}" --text "$DUMP/train/text" --check "$DUMP/dev/text" "$DUMP/eval/text" --out "$DUMP/tokens.txt"
 }
-train() { # the report is there from the first training on
-    "${LAUNCH[@]}" train "$1" "${CONF[@]}" --data "$DUMP" --exp "$EXP" && toolkit evaluate --exp "$EXP" --data "$DUMP" --asr none
+speak() { toolkit synthesize --exp "$EXP" --data "$DUMP" ${SETTINGS[@]+"${SETTINGS[@]}"} "$@"; }
+train() { # the report is there from the first training on: alignments, and speech through Griffin-Lim
+    "${LAUNCH[@]}" train "$1" "${CONF[@]}" --data "$DUMP" --exp "$EXP" || return
+    [ "$1" = mel2wav ] || speak --without-vocoder || return
+    toolkit evaluate --exp "$EXP" --data "$DUMP" --asr none
 }
 
 # ---- the stages: stamp, what each depends on and leaves, command
@@ -101,8 +104,7 @@ stage 5 "$S/5" "${CONF[@]}" --sections seed,encoder,attention,decoder,postnet,lo
     --input "$DUMP/.stats" --output "$EXP/text2mel/checkpoints" -- train text2mel
 stage 6 "$S/6" --input "$S/5" --output "$EXP/gta" -- toolkit gta --exp "$EXP" --data "$DUMP"
 stage 7 "$S/7" "${CONF[@]}" --sections seed,vocoder,crops,mel2wav --input "$S/6" --output "$EXP/mel2wav" -- train mel2wav
-stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/7" --output "$EXP/speech" -- \
-    toolkit synthesize --exp "$EXP" --data "$DUMP" ${SETTINGS[@]+"${SETTINGS[@]}"}
+stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/7" --output "$EXP/speech" -- speak
 stage 9 "$S/9" --input "$S/8" --output "$EXP/report.html" -- toolkit evaluate --exp "$EXP" --data "$DUMP"
 
 if [ "$stop_stage" -eq 9 ]; then

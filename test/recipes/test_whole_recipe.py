@@ -76,6 +76,8 @@ def test_another_attention_reuses_the_data_stages(finished: Finished, run_recipe
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("skipped") + done.stdout.count("finished") >= 4, done.stdout
     assert "attention: content" in (work / "exp/content/config.yaml").read_text()
+    report = (work / "exp/content/report.html").read_text(encoding="utf-8")
+    assert "location_sensitive" in report and report.count("<audio") >= 4  # both alignments, and speech through Griffin-Lim
 
 
 def test_say_with_what_the_run_left(finished: Finished, tmp_path: Path) -> None:
