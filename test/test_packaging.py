@@ -95,7 +95,7 @@ def test_every_verb_explains_its_options(verb: str, capsys: pytest.CaptureFixtur
         (["explain", "attention.contnt"], "error: unknown attention, got 'contnt'; did you mean 'content'? known: "),
         (["parts", "--jsn"], "error: toolkit parts: unknown argument, got '--jsn'; did you mean '--json'? known: "),
         (["check"], "error: toolkit check: the following arguments are required: config; see toolkit check --help"),
-        (["check", "no_such.yaml"], "error: no_such.yaml: no such configuration; nearest: "),
+        (["check", "no_such.yaml"], "error: no_such.yaml: no such configuration; known: "),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,7 +97,7 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
 
 def _nearest_file(path: Path) -> str:
     folder = path.parent if path.parent.is_dir() else Path()
-    return nearest(path.name, [p.name for p in folder.glob("*.yaml")])
+    return nearest(path.name, [p.name for p in folder.glob("[!.]*.yaml")])
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

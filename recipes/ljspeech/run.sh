@@ -39,7 +39,7 @@ stop_stage=$(stage_number "$stop_stage") || exit 2
 
 # ---- what is asked for
 case $corpus in
-    mini) NAME=mini CORPUS=$HERE/mini COST="about 15 minutes on 2 CPU cores, 0.3 GB of disk" ;;
+    mini) NAME=mini CORPUS=$HERE/mini COST="about 10 minutes on 2 CPU cores, 0.2 GB of disk" ;;
     ljspeech) NAME=ljspeech CORPUS=$WORK/downloads/LJSpeech-1.1 COST="an evening on one CPU; 2.7 GB to download, 12 GB of disk" ;;
     *)
         [ -d "$corpus" ] || fail "--corpus: mini, ljspeech or a folder, got '$corpus', which does not exist here"
