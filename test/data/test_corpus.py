@@ -1,9 +1,7 @@
 """Corpora in the shape of LJSpeech: what is accepted, what is converted, and what goes into the data directory."""
 
 import argparse
-import os
 import unicodedata
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,8 +132,6 @@ def test_odd_folder_names_are_only_names(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("PWN"))
 
 
-@pytest.mark.skipif(not os.environ.get("TOOLKIT_TEST_DATA") and not Path("../shared/data").is_dir(), reason="no real clips here")
-def test_real_metadata_parses_whole():
-    base = Path(os.environ.get("TOOLKIT_TEST_DATA") or "../shared/data")
-    rows, problems = corpus.read_metadata(base / "texts/ljspeech_transcripts.csv")
+def test_real_metadata_parses_whole(real_data):
+    rows, problems = corpus.read_metadata(real_data / "texts/ljspeech_transcripts.csv")
     assert (len(rows), problems) == (13100, [])

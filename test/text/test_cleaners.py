@@ -1,9 +1,7 @@
 """Cleaners: what is written against what is said, the whole LJSpeech corpus, and any text at all."""
 
 import collections
-import os
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -81,10 +79,8 @@ def test_inline_phonemes_are_untouched():
 
 
 @pytest.fixture(scope="module")
-def ljspeech():
-    file = Path(os.environ.get("TOOLKIT_TEST_DATA", "../shared/data")) / "texts/ljspeech_transcripts.csv"
-    if not file.is_file():
-        pytest.skip(f"needs {file}: set TOOLKIT_TEST_DATA")
+def ljspeech(real_data):
+    file = real_data / "texts/ljspeech_transcripts.csv"
     return [line.split("|") for line in file.read_text(encoding="utf-8").splitlines()]
 
 
