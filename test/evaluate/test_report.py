@@ -93,6 +93,16 @@ def test_the_whole_page(tmp_path: Path) -> None:
     assert "Free running: MCD 0.00 dB" in done.summary
 
 
+def test_speech_of_other_arithmetic_is_named(tmp_path: Path) -> None:
+    exp, data = experiment(tmp_path)
+    assert "arithmetic" not in evaluate(exp, data, asr="none").report.read_text(encoding="utf-8")
+    rows = exp / "speech" / "eval" / "utterances.jsonl"
+    lines = [json.dumps({**json.loads(line), "precision": "int8", "folds": 8}) for line in rows.read_text().splitlines()]
+    rows.write_text("\n".join(lines) + "\n")
+    text = evaluate(exp, data, asr="none").report.read_text(encoding="utf-8")
+    assert "int8 arithmetic where a part has it, vocoder in 8 folds" in text
+
+
 def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     exp, data = experiment(tmp_path)
     page = Page(evaluate(exp, data, asr="none").report.read_text(encoding="utf-8"))

@@ -129,7 +129,8 @@ def test_crops_have_the_likelihood_of_the_whole(kind: str, first_scored: int) ->
         net.context, Counts(1, size, scored), (0, 0, 0),
     )  # fmt: skip
     loss = net.losses(batch, "main")["nll"]
-    mixture, target, gain = net._predict(mel, wave, torch.tensor([frames]))
+    lengths = torch.tensor([frames])
+    mixture, (target, gain) = net.predict(mel, wave, lengths), net._targets(mel, wave, lengths)
     part = slice(first_scored * HOP, end * HOP)
     expected = -net._nats(mixture, target, gain, wave)[:, part].mean()
     torch.testing.assert_close(loss, expected)
@@ -138,12 +139,13 @@ def test_crops_have_the_likelihood_of_the_whole(kind: str, first_scored: int) ->
 def test_likelihood_is_that_of_the_16_bit_sample(kind: str) -> None:
     """Over all levels of the last sample the mass is one, whatever shift and gain are."""
     net, mel, wave = build(kind), mels(1, 2), waves(1, 2)
-    mixture, _, gain = (value[:, -1] for value in net._predict(mel, wave, torch.tensor([2])))
+    lengths = torch.tensor([2])
+    mixture, gain = net.predict(mel, wave, lengths)[:, -1], net._targets(mel, wave, lengths)[1][:, -1]
     levels = torch.arange(-(2**15), 2**15, dtype=torch.float64) / 2**15
     assert levels[-1] == LEVEL_MAX and HALF_BIN * 2 == levels[1] - levels[0]
     shifted = wave.clone()
     shifted[:, -1] = 0
-    _, base, _ = net._predict(mel, shifted, torch.tensor([2]))
+    base, _ = net._targets(mel, shifted, lengths)
     nats = net._nats(mixture, base[:, -1] + levels / gain, gain.expand(2**16), levels)
     assert nats.exp().sum().item() == pytest.approx(1, abs=1e-9)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from toolkit.attentions.base import ATTENTIONS, Attention
+from toolkit.nn.additive_attention import AdditivePieces
 from toolkit.nn.noise import Noise
 
 
@@ -44,3 +45,6 @@ class ContentAttention(Attention):
         weights = torch.softmax(energies.masked_fill(mask, float("-inf")), dim=1)
         context = torch.bmm(weights[:, None], state.memory).squeeze(1)  # B D
         return context, weights, state
+
+    def pieces(self, state: ContentState) -> AdditivePieces:
+        return AdditivePieces(state.memory, state.keys, state.mask, self.query.weight, self.energy.weight[0])

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from toolkit.attentions.base import ATTENTIONS, Attention
 from toolkit.errors import ConfigError
+from toolkit.nn.additive_attention import AdditivePieces
 from toolkit.nn.noise import Noise
 
 
@@ -69,3 +70,7 @@ class LocationSensitiveAttention(Attention):
         weights = torch.softmax(energies.masked_fill(mask, float("-inf")), dim=1)
         context = torch.bmm(weights[:, None], state.memory).squeeze(1)  # B D
         return context, weights, state._replace(previous=weights, cumulative=state.cumulative + weights)
+
+    def pieces(self, state: LocationState) -> AdditivePieces:
+        taps = torch.einsum("af,fck->ack", self.location.weight, self.filters.weight)  # convolution and projection in one
+        return AdditivePieces(state.memory, state.keys, state.mask, self.query.weight, self.energy.weight[0], taps, self.previous)

@@ -45,12 +45,14 @@ def machine() -> dict[str, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Print what is there; 1 if something is missing without which nothing runs."""
+    from toolkit.kernels.native import summary
+
     packages = {package: installed(package) for package in CORE}
-    missing = [package for package, found in packages.items() if found == "not installed"]
+    missing = [package for package in CORE if packages[package] == "not installed"]
     extras = {f"[{extra}]": ", ".join(f"{name} {installed(name)}" for name in names) for extra, names in EXTRAS.items()}
     data = Path(sys.prefix) / "nltk_data" / "corpora" / "cmudict"
     spoken = "found" if data.exists() else "none; run tools/setup.sh (the tokenizer 'phone' needs them)"
-    rows = {**({} if importlib.util.find_spec("torch") is None else machine()), **packages, **extras, "pronunciations": spoken}
+    rows = {**({} if importlib.util.find_spec("torch") is None else machine()), **packages, **extras, "pronunciations": spoken, "kernels": summary()}
     print("```\n" + "\n".join(f"{name + ':':<15} {value}" for name, value in rows.items()) + "\n```")
     print(f"missing: {', '.join(missing)}; run tools/setup.sh" if missing else "ready: paste the block above into an issue")
     return 1 if missing else 0

@@ -7,6 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from toolkit.infer.options import add_settings
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", help="what to say; - reads it from standard input")
@@ -17,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of all random draws")
     parser.add_argument("--vocoder", choices=["trained", "griffin_lim"], default="trained")
     parser.add_argument("--device", default="cpu")
+    add_settings(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,9 +31,9 @@ def run(args: argparse.Namespace) -> int:
 
     text = sys.stdin.read().strip() if args.text == "-" else args.text
     model = args.model or default_model()
-    text2mel = load_text2mel(model, args.device)
+    text2mel = load_text2mel(model, args.device, args.set)
     text2mel.frontend.symbols(text)
-    mel2wav = load_mel2wav(model, args.device) if args.vocoder == "trained" else griffin_lim(text2mel.system)
+    mel2wav = load_mel2wav(model, args.device, args.set) if args.vocoder == "trained" else griffin_lim(text2mel.system)
     begin = time.perf_counter()
     spoken = predict_mels(text2mel, [text], [args.seed])[0]
     wave = vocode(mel2wav, [spoken.mel], [args.seed])[0]

@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
+from toolkit.infer.options import add_settings
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exp", type=Path, required=True, help="folder of the experiment")
     parser.add_argument("--data", type=Path, required=True, help="folder of features with eval/")
     parser.add_argument("--split", default="eval", help="which utterances (default: eval)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting, such as synthesis.stop_threshold"
-    )
+    add_settings(parser)
     parser.add_argument("--utterances", type=int, help="how many, spread over the split; 0 for all (default: synthesis.utterances)")
     parser.add_argument("--without-vocoder", action="store_true", help="Griffin-Lim only, before there is a trained vocoder")
     parser.add_argument("--device", default="cpu")
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     from toolkit.infer.load import load_mel2wav, load_text2mel
 
     text2mel = load_text2mel(args.exp, args.device, args.set)
-    mel2wav = None if args.without_vocoder else load_mel2wav(args.exp, args.device)
+    mel2wav = None if args.without_vocoder else load_mel2wav(args.exp, args.device, args.set)
     count = text2mel.system.synthesis.utterances if args.utterances is None else args.utterances
     for line in speak_evaluation_set(text2mel, mel2wav, args.data / args.split, args.exp / "speech" / args.split, count):
         print(line)

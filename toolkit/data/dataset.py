@@ -91,7 +91,7 @@ class WaveData(_Utterances):
     def __init__(self, folder: Path, features: Path, hop: int, crop: int, context: int, lookahead: int) -> None:
         super().__init__(folder, features)
         self.hop, self.crop, self.context, self.lookahead = hop, crop, context, lookahead
-        self._whole = lru_cache(maxsize=512)(self._read)
+        self.whole = lru_cache(maxsize=512)(self._read)
 
     def counts(self, members: Sequence[int], key: Key) -> Counts:
         frames = sum(min(self.crop, self.lengths[i]) for i in members)
@@ -121,7 +121,7 @@ class WaveData(_Utterances):
 
     def _crop(self, index: int, seed: int) -> tuple[Tensor, Tensor, int, int]:
         """Frames, samples, the frame of the utterance that the crop begins with, and where its samples end."""
-        mel, wave = self._whole(index)
+        mel, wave = self.whole(index)
         start = seed % (max(0, len(mel) - self.crop) + 1)
         first, last = start - self.context, start + self.crop
         samples = _window(wave, first * self.hop, last * self.hop, "constant")

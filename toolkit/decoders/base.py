@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from toolkit.nn.execution import Execution
 from toolkit.nn.noise import Noise
 from toolkit.registry import Registry
 
@@ -55,8 +56,10 @@ class Decoder(nn.Module):
     """Memory -> mel frames.
 
     Wired: ``memory_dim``, ``n_mels``, ``attention`` (an unbuilt part; the decoder knows the sizes it needs) and
-    ``reduction``, the largest number of frames a step emits.
+    ``reduction``, the largest number of frames a step emits. ``execution`` says how ``generate`` runs; who synthesizes sets it.
     """
+
+    execution: Execution = Execution()
 
     def forward(
         self, memory: Tensor, mask: Tensor, targets: Targets, noise: Noise | None, teacher: float = 1.0, hard: bool = False

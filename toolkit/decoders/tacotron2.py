@@ -2,7 +2,7 @@
 
 ::
 
-    frame t-1 -> prenet --+-> [LSTM 1] -> query -> attention -> context
+    frame t-1 -> prenet --+-> [LSTM 1] -> query -> attention -> context        wiring ``nvidia``
     context t-1 ----------+       |                                |
                                   +--> [LSTM 2] <------------------+
                                           |                        |
@@ -18,12 +18,18 @@ from torch import Tensor, nn
 
 from toolkit.attentions.base import Attention
 from toolkit.decoders.base import DECODERS, Output, StepDecoder, Targets
-from toolkit.errors import ConfigError
+from toolkit.errors import ConfigError, nearest
+from toolkit.kernels.lstm_run import Keep, Weights
+from toolkit.kernels.teacher_forcing import Plan, attend_through, run_through
+from toolkit.nn.additive_attention import AdditivePieces
 from toolkit.nn.noise import Noise
 from toolkit.nn.prenet import Prenet
 from toolkit.nn.zoneout import State as CellState
 from toolkit.nn.zoneout import ZoneoutLSTMCell
 from toolkit.registry import Part
+
+WIRINGS = ("espnet", "nvidia", "paper")
+DRAWS_AT_ONCE = 16  # steps of zoneout
 
 
 class Tacotron2State(NamedTuple):
@@ -47,7 +53,10 @@ class Tacotron2Decoder(StepDecoder):
         prenet_dropout: stays on at synthesis, as published.
         lstm: units H of each LSTM.
         zoneout: of both LSTMs; drawn in training, the expectation otherwise.
-        wiring: ``nvidia``: LSTM 1 reads [prenet; previous context] and gives the query, LSTM 2 reads [h1; context].
+        wiring: what LSTM 1, the query and LSTM 2 see at step t; frames and stop come from [h2; context] of step t.
+            ``paper``: [prenet; context t-1], h2, h1. LSTM 2 stands in the recurrence.
+            ``nvidia``: [prenet; context t-1], h1, [h1; context t].
+            ``espnet``: [prenet; context t], h1 of step t-1, h1.
     """
 
     def __init__(
@@ -64,13 +73,14 @@ class Tacotron2Decoder(StepDecoder):
         wiring: str = "nvidia",
     ) -> None:
         super().__init__()
-        if wiring != "nvidia":
-            raise ConfigError(f"wiring: unknown, got {wiring!r}; known: nvidia")
+        if wiring not in WIRINGS:
+            raise ConfigError(f"wiring: unknown, got {wiring!r}; {nearest(wiring, WIRINGS)}")
+        self.wiring = wiring
         self.n_mels, self.reduction, self.units = n_mels, reduction, lstm
         self.prenet = Prenet(n_mels, prenet, prenet_dropout)
         self.attention = attention.build(memory_dim=memory_dim, query_dim=lstm, output_dim=self.prenet.out_dim)
         self.first = ZoneoutLSTMCell(self.prenet.out_dim + memory_dim, lstm, zoneout)
-        self.second = ZoneoutLSTMCell(lstm + memory_dim, lstm, zoneout)
+        self.second = ZoneoutLSTMCell(lstm + memory_dim if wiring == "nvidia" else lstm, lstm, zoneout)
         self.frames = nn.Linear(lstm + memory_dim, n_mels * reduction)
         self.stop = nn.Linear(lstm + memory_dim, 1)
 
@@ -89,6 +99,16 @@ class Tacotron2Decoder(StepDecoder):
     def forward(
         self, memory: Tensor, mask: Tensor, targets: Targets, noise: Noise | None, teacher: float = 1.0, hard: bool = False
     ) -> Output:
+        attention = self.attention.start(memory, mask, noise, hard)
+        pieces = self.attention.offered(attention)
+        if pieces is None or teacher < 1.0 or self.frames.weight.dtype != torch.float32:
+            return self.forward_plain(memory, mask, targets, noise, teacher, hard)
+        return self._forward_fast(pieces, targets, noise)
+
+    def forward_plain(
+        self, memory: Tensor, mask: Tensor, targets: Targets, noise: Noise | None, teacher: float = 1.0, hard: bool = False
+    ) -> Output:
+        """The same, step by step: the twin of the fast path, and what runs where there is none."""
         state = self.start(memory, mask, noise, self.reduction, hard)
         previous = previous_frames(targets.mel, self.reduction)  # B T/r M
         prenet = self.prenet(previous, noise, 0)
@@ -104,12 +124,40 @@ class Tacotron2Decoder(StepDecoder):
         frames, stop_logits = self._project(torch.stack(features, 1), self.reduction)
         return Output(frames[:, : targets.mel.shape[1]], targets.lengths, stop_logits, torch.stack(weights, 1))
 
+    def _forward_fast(self, pieces: AdditivePieces, targets: Targets, noise: Noise | None) -> Output:
+        """All steps at once where they do not depend on each other, time first; the rest in ``kernels.teacher_forcing``."""
+        previous = previous_frames(targets.mel, self.reduction)
+        prenet = self.prenet(previous, noise, 0).transpose(0, 1).float()  # T/r B P
+        first_keep, second_keep = self._keeps(prenet.shape[0], prenet.shape[1], noise)
+        first, second = cell_weights(self.first), cell_weights(self.second)
+        kind = pieces.memory.device.type
+        low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        plan = Plan((first_keep,), low, torch.is_grad_enabled())
+        pieces = pieces.in_float32()
+        if self.wiring == "paper":
+            plan = plan._replace(keeps=(first_keep, second_keep))
+            top, contexts, weights = attend_through(plan, prenet, pieces, (first, second))
+        else:
+            plan = plan._replace(query_first=self.wiring == "espnet")
+            hidden, contexts, weights = attend_through(plan, prenet, pieces, (first,))
+            known = (hidden, contexts) if self.wiring == "nvidia" else (hidden,)
+            top = run_through(plan._replace(keeps=(second_keep,)), known, second)
+        frames, stop_logits = self._project(torch.cat([top, contexts], 2).transpose(0, 1), self.reduction)
+        return Output(frames[:, : targets.mel.shape[1]], targets.lengths, stop_logits, weights.transpose(0, 1))
+
     def _recur(self, prenet: Tensor, state: Tacotron2State, allowed: Tensor | None = None) -> tuple[Tensor, Tensor, Tacotron2State]:
         """Prenet output ``B P`` -> features for the projections ``B H+D``, weights ``B S``, state."""
         first_draws, second_draws = self._zoneout_draws(prenet.shape[0], state)
-        first = self.first(torch.cat([prenet, state.context], 1), state.first, first_draws)
-        context, weights, attention = self.attention(first[0], prenet, state.attention, allowed)
-        second = self.second(torch.cat([first[0], context], 1), state.second, second_draws)
+        context, first, second = state.context, state.first, state.second
+        if self.wiring == "espnet":
+            context, weights, attention = self.attention(first[0], prenet, state.attention, allowed)
+        first = self.first(torch.cat([prenet, context], 1), first, first_draws)
+        if self.wiring == "nvidia":
+            context, weights, attention = self.attention(first[0], prenet, state.attention, allowed)
+        below = torch.cat([first[0], context], 1) if self.wiring == "nvidia" else first[0]
+        second = self.second(below, second, second_draws)
+        if self.wiring == "paper":
+            context, weights, attention = self.attention(second[0], prenet, state.attention, allowed)
         state = Tacotron2State(first, second, context, attention, state.position + 1, state.noise, state.reduction)
         return torch.cat([second[0], context], 1), weights, state
 
@@ -118,6 +166,18 @@ class Tacotron2Decoder(StepDecoder):
             return None, None
         draws = state.noise.uniform("zoneout", state.position, 1, rows, 4 * self.units)[:, 0]
         return draws[:, : 2 * self.units], draws[:, 2 * self.units :]
+
+    def _keeps(self, steps: int, rows: int, noise: Noise | None) -> tuple[Keep, Keep]:
+        """The same draws for all steps, of LSTM 1 and LSTM 2."""
+        share, width = self.first.zoneout, 4 * self.units
+        if noise is None or not self.training or not share:
+            return Keep(None, share), Keep(None, share)
+        draws = torch.empty(steps, rows, width, dtype=torch.bool, device=noise.device)
+        for start in range(0, steps, DRAWS_AT_ONCE):
+            count = min(DRAWS_AT_ONCE, steps - start)
+            draws[start : start + count] = (noise.uniform("zoneout", start, count, rows, width) < share).transpose(0, 1)
+        first, second = draws.chunk(2, 2)
+        return Keep(first, share), Keep(second, share)
 
     def _mixed(self, true: Tensor, feature: Tensor, state: Tacotron2State, teacher: float) -> Tensor:
         """Prenet output of the true previous frame or, in the share of rows without a teacher, of the predicted one."""
@@ -140,3 +200,8 @@ def previous_frames(mel: Tensor, reduction: int) -> Tensor:
     groups = -(-mel.shape[1] // reduction)
     last = mel[:, reduction - 1 :: reduction][:, : groups - 1]
     return torch.cat([mel.new_zeros(mel.shape[0], 1, mel.shape[2]), last], 1)
+
+
+def cell_weights(cell: ZoneoutLSTMCell) -> Weights:
+    """Of a cell, as the kernels take them."""
+    return Weights(cell.weight_ih, cell.weight_hh, cell.bias_ih + cell.bias_hh)

@@ -63,6 +63,7 @@ def _header(experiment: Experiment, date: str) -> str:
         "System": " → ".join(["text", *chain, "speech"]),
         "Input": f"{config.get('tokenizer', 'char')} symbols",
         "Sound": f"{experiment.sample_rate} Hz, a mel frame every {1000 * experiment.hop_seconds:.4g} ms" if experiment.sample_rate else "",
+        "Synthesis": _inexact(experiment),
         "Trained": "; ".join(filter(None, (_progress(experiment, name) for name in TRAININGS))) or "not yet",
     }
     rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items() if value)
@@ -70,6 +71,14 @@ def _header(experiment: Experiment, date: str) -> str:
         f"<header class='top'><p class='kicker'>Text-to-speech experiment</p><h1>{escape(experiment.name)}</h1><dl>{rows}</dl>"
         f"<p class='lead'>{escape(EXPECT)}</p>\n<p class='date'>Made on {escape(date)}</p>\n</header>"
     )
+
+
+def _inexact(experiment: Experiment) -> str:
+    """What was asked for at synthesis that changes the speech a little; empty where it is exact."""
+    facts = experiment.utterances[0].facts if experiment.utterances else {}
+    precision, folds = facts.get("precision", "fp32"), facts.get("folds", 1)
+    said = [f"{precision} arithmetic where a part has it" if precision != "fp32" else "", f"vocoder in {folds} folds" if folds != 1 else ""]
+    return ", ".join(filter(None, said))
 
 
 def _progress(experiment: Experiment, training: str) -> str:

@@ -49,9 +49,10 @@ def speak_evaluation_set(text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path
         _write_arrays(out / "arrays" / f"{key}.npz", result, mel, forced[key])
     features = text2mel.system.features
     rate = features.hop / features.sample_rate
+    how = {"precision": text2mel.system.synthesis.precision, "folds": text2mel.system.synthesis.folds}
     rows = [
         {"id": key, "text": text, "stopped_by": result.stopped_by, "frames": len(result.mel), "seconds": len(result.mel) * rate,
-         "reference_seconds": len(mel) * rate, "seed": seed}
+         "reference_seconds": len(mel) * rate, "seed": seed, **how}
         for key, text, result, mel, seed in zip(keys, texts, spoken, true, seeds, strict=True)
     ]  # fmt: skip
     write_text(out / "utterances.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

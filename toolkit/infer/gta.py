@@ -20,7 +20,8 @@ from toolkit.data.dataset import TextMelData
 from toolkit.data.store import ArkWriter, FeatureStore
 from toolkit.data.writing import write_json
 from toolkit.errors import DataError
-from toolkit.infer.speak import one_thread, predict_mels
+from toolkit.infer.speak import predict_mels, threads_for
+from toolkit.nn.execution import torch_threads
 from toolkit.nn.noise import Noise, seed_of
 from toolkit.tasks.text2mel import Text2Mel
 
@@ -52,7 +53,6 @@ class Forced(NamedTuple):
     weights: NDArray[np.float32] | None  # T/r S
 
 
-@one_thread()
 @torch.inference_mode()
 def force(task: Text2Mel, data: TextMelData, members: Sequence[int] | None = None) -> dict[str, Forced]:
     """Teacher-forced predictions by id, of some utterances or of all.
@@ -66,7 +66,8 @@ def force(task: Text2Mel, data: TextMelData, members: Sequence[int] | None = Non
         rows = order[start : start + BATCH]
         batch = to_device(data.load(rows, data.counts(rows, (0, 0, 0)), (0, 0, 0)), device)
         noise = Noise.of_rows([utterance_seed(task.system.seed, key) for key in batch.ids], device)
-        prediction, _ = task.predict(batch, noise, hard=True)
+        with torch_threads(threads_for(task.model.decoder, task.system.synthesis.execution)):
+            prediction, _ = task.predict(batch, noise, hard=True)
         natural = task.model.normaliser.inverse(prediction.mel).cpu().numpy()
         weights = prediction.output.weights
         for row, key in enumerate(batch.ids):

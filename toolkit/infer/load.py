@@ -29,12 +29,15 @@ def load_config(experiment: Path, assignments: Sequence[str] = ()) -> System:
 
 def load_text2mel(experiment: Path, device: str = "cpu", assignments: Sequence[str] = ()) -> Text2Mel:
     """The trained feature predictor, in eval mode."""
-    return _trained(Text2Mel.from_folder(load_config(experiment, assignments), experiment), experiment / Text2Mel.name, device)
+    task = Text2Mel.from_folder(load_config(experiment, assignments), experiment)
+    task.model.decoder.execution = task.system.synthesis.execution
+    return _trained(task, experiment / Text2Mel.name, device)
 
 
-def load_mel2wav(experiment: Path, device: str = "cpu") -> Mel2Wav:
+def load_mel2wav(experiment: Path, device: str = "cpu", assignments: Sequence[str] = ()) -> Mel2Wav:
     """The vocoder, in eval mode; trained where there is something to train."""
-    task = Mel2Wav.from_folder(load_config(experiment), experiment)
+    task = Mel2Wav.from_folder(load_config(experiment, assignments), experiment)
+    task.vocoder.execution = task.system.synthesis.execution
     if not task.vocoder.trainable:
         return task.to(device).eval()
     return _trained(task, experiment / Mel2Wav.name, device)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
+from toolkit.nn.execution import Execution, torch_threads
 from toolkit.nn.noise import Noise
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.text2mel import Text2Mel
 
 Array = NDArray[np.float32]
+LARGE = 4_000_000  # parameters
 
 
 class SpokenMel(NamedTuple):
@@ -28,25 +30,27 @@ class SpokenMel(NamedTuple):
     symbols: list[str]
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread for the products of single steps: they are so small that several threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def threads_for(part: nn.Module, execution: Execution) -> int:
+    """Threads that torch uses for a part's steps. The products of a small one are so small that several only wait for each other.
+
+    Native kernels have threads of their own.
+    """
+    size = sum(parameter.numel() for parameter in part.parameters())
+    return min(execution.workers, torch.get_num_threads()) if size >= LARGE else 1
 
 
-@one_thread()
-@torch.inference_mode()
 def predict_mels(task: Text2Mel, texts: Sequence[str], seeds: Sequence[int], batch: int = 32) -> list[SpokenMel]:
     """Free-running prediction of each text with its own seed.
 
     Raises:
         DataError: a text has nothing to say, or symbols that the voice does not know.
     """
+    with torch_threads(threads_for(task.model.decoder, task.model.decoder.execution)):
+        return _predict(task, texts, seeds, batch)
+
+
+@torch.inference_mode()
+def _predict(task: Text2Mel, texts: Sequence[str], seeds: Sequence[int], batch: int) -> list[SpokenMel]:
     encoded = [task.frontend(text) for text in texts]
     spoken: list[SpokenMel | None] = [None] * len(texts)
     device = next(task.parameters()).device
@@ -67,7 +71,7 @@ def predict_mels(task: Text2Mel, texts: Sequence[str], seeds: Sequence[int], bat
     return [result for result in spoken if result is not None]
 
 
-@one_thread()
+@torch_threads(1)
 @torch.inference_mode()
 def vocode(task: Mel2Wav, mels: Sequence[Array], seeds: Sequence[int], batch: int = 128) -> list[Array]:
     """Mels ``T M`` in natural units -> waves of T x hop samples, each with its own seed."""

@@ -15,6 +15,7 @@ from toolkit.decoders import DECODERS, Decoder
 from toolkit.encoders import ENCODERS, Encoder
 from toolkit.errors import ConfigError
 from toolkit.models.losses import LOSSES, Loss
+from toolkit.nn.execution import Execution
 from toolkit.postnets import POSTNETS, Postnet
 from toolkit.registry import Part
 from toolkit.text.base import Cleaner, Tokenizer
@@ -55,6 +56,17 @@ class Synthesis:
     frames_per_symbol: float = 25.0  # bound on the length: this times symbols, plus one second
     utterances: int = 24  # of the eval set that stage 8 speaks, 0 for all
     batch: int = 32
+    precision: str = "fp32"  # fp32 | bf16 | int8, where a part has a fast path of it; see egs_docs/speed.md
+    threads: int = 2  # at most, for one utterance or batch
+    folds: int = 1  # segments of an utterance that an autoregressive vocoder makes side by side; 1 is exact
+
+    def __post_init__(self) -> None:
+        self.execution.checked()
+
+    @property
+    def execution(self) -> Execution:
+        """What the decoder and the vocoder are told."""
+        return Execution(self.precision, self.threads, self.folds)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from torch import Tensor, nn
 
 from toolkit.data.batches import WaveBatch
+from toolkit.nn.execution import Execution
 from toolkit.nn.noise import Noise
 from toolkit.registry import Registry
 
@@ -14,12 +15,13 @@ class Vocoder(nn.Module):
 
     Wired: ``condition_dim`` (F), ``hop`` in samples, ``sample_rate`` in Hz, ``features`` (the mel definition, for parts
     that invert it). Attributes: ``lookahead`` and ``context`` are how many later and earlier frames a sample depends on;
-    ``trainable`` is False for signal processing.
+    ``trainable`` is False for signal processing; ``execution`` says how ``generate`` and ``stream`` run, who synthesizes sets it.
     """
 
     lookahead: int = 0
     context: int = 0
     trainable: bool = True
+    execution: Execution = Execution()
 
     def use_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Take mean and deviation ``F`` of the conditioning frames. A part that does not normalise has no use for them."""

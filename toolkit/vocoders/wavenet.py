@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from toolkit.audio.mel import MelSettings
 from toolkit.data.batches import WaveBatch
 from toolkit.errors import ConfigError
+from toolkit.kernels import wavenet as native_wavenet
+from toolkit.kernels.wavenet import NativeGeneration
 from toolkit.nn import mixture_of_logistics
 from toolkit.nn.frame_network import FrameNetwork
 from toolkit.nn.gated_stack import GatedStack, dilation_cycles
@@ -19,6 +21,7 @@ from toolkit.nn.masks import padding_mask
 from toolkit.nn.noise import Noise
 from toolkit.nn.normaliser import Normaliser
 from toolkit.nn.upsampling import LinearUpsampling, TransposedUpsampling, default_scales, hold_edges
+from toolkit.vocoders import wavenet_folding
 from toolkit.vocoders.base import VOCODERS, Vocoder
 from toolkit.vocoders.wavenet_generation import HALF_BIN, LEVEL_MAX, Generation
 
@@ -121,10 +124,15 @@ class WaveNet(Vocoder):
 
     def conditions(self, frames: Tensor) -> tuple[Tensor, Shift]:
         """``B before+T+lookahead F`` in natural units -> upsampled conditions ``B T*hop C`` and the shift of as many samples."""
+        hidden, shift = self.frame_conditions(frames)
+        return self.upsampling(hidden), shift
+
+    def frame_conditions(self, frames: Tensor) -> tuple[Tensor, Shift]:
+        """As ``conditions``, but before upsampling: ``B T+after C``."""
         end = frames.shape[1] - self.lookahead
         shift = self.shift(frames[:, self.before : end + self.shift.after])
         hidden = self.frame_network(self.normaliser(frames))
-        return self.upsampling(hidden[:, : end - self.before + self.upsampling.after]), shift
+        return hidden[:, : end - self.before + self.upsampling.after], shift
 
     def losses(self, batch: WaveBatch, turn: str) -> dict[str, Tensor]:
         """``nll``: nats of the scored samples over the samples of the global batch."""
@@ -143,22 +151,30 @@ class WaveNet(Vocoder):
 
     def predict(self, condition: Tensor, wave: Tensor, lengths: Tensor) -> Tensor:
         """The mixture of every sample given those before it: ``B T F``, ``B T*hop``, frames ``B`` -> ``B T*hop 3K``."""
-        return self._predict(condition, wave, lengths)[0]
+        conditions, shift = self.conditions(self._held(condition, lengths))
+        inputs, _ = self._signals(wave, shift)
+        past = self.stack.reach
+        exists = torch.arange(-past, wave.shape[1], device=wave.device)[None] >= 0
+        mixture: Tensor = self.stack(nn.functional.pad(inputs, (0, 0, past, 0)), nn.functional.pad(conditions, (0, 0, past, 0)), exists)
+        return mixture
 
     def log_likelihood(self, condition: Tensor, wave: Tensor, lengths: Tensor) -> Tensor:
         """Mean nats a sample of whole utterances ``B``: ``condition`` ``B T F``, ``wave`` ``B T*hop``, ``lengths`` frames ``B``."""
-        mixture, target, gain = self._predict(condition, wave, lengths)
-        nats = self._nats(mixture, target, gain, wave)
+        return self.score(self.predict(condition, wave, lengths), condition, wave, lengths)
+
+    def score(self, mixture: Tensor, condition: Tensor, wave: Tensor, lengths: Tensor) -> Tensor:
+        """Mean nats a sample ``B`` of a wave ``B T*hop`` under the mixture ``B T*hop 3K`` that something predicted for it."""
+        nats = self._nats(mixture, *self._targets(condition, wave, lengths), wave)
         return nats.masked_fill(padding_mask(lengths * self.hop, wave.shape[1]), 0.0).sum(1) / (lengths * self.hop)
 
-    def _predict(self, condition: Tensor, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mixture, target and gain of all samples."""
-        conditions, shift = self.conditions(hold_edges(condition, torch.zeros_like(lengths), lengths, self.before, self.lookahead))
-        inputs, target = self._signals(wave, shift)
-        past = self.stack.reach
-        exists = torch.arange(-past, wave.shape[1], device=wave.device)[None] >= 0
-        mixture = self.stack(nn.functional.pad(inputs, (0, 0, past, 0)), nn.functional.pad(conditions, (0, 0, past, 0)), exists)
-        return mixture, target, shift.gain
+    def _targets(self, condition: Tensor, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Target and gain of all samples, each ``B T*hop``."""
+        _, shift = self.frame_conditions(self._held(condition, lengths))
+        return self._signals(wave, shift)[1], shift.gain
+
+    def _held(self, condition: Tensor, lengths: Tensor) -> Tensor:
+        """Frames with their neighbours, ``B T F`` -> ``B before+T+lookahead F``."""
+        return hold_edges(condition, torch.zeros_like(lengths), lengths, self.before, self.lookahead)
 
     def _signals(self, wave: Tensor, shift: Shift) -> tuple[Tensor, Tensor]:
         """``B N`` -> what enters the net before each sample ``B N I``, and the target ``B N`` in its units."""
@@ -176,11 +192,27 @@ class WaveNet(Vocoder):
 
     @torch.inference_mode()
     def generate(self, condition: Tensor, lengths: Tensor, noise: Noise | None, speaker: Tensor | None = None) -> Tensor:
-        """Sampled wave; ``noise`` None takes the mean of the most probable component at each sample."""
-        rows, frames = condition.shape[:2]
-        held = hold_edges(condition, torch.zeros_like(lengths), lengths, self.before, self.lookahead)
-        wave = condition.new_zeros(rows, frames * self.hop)
-        generation = Generation(self, rows, noise)
+        """Sampled wave; ``noise`` None takes the mean of the most probable component at each sample.
+
+        With ``execution.folds`` above 1 an utterance of more than two overlaps is spoken in segments (see ``wavenet_folding``):
+        what is said and how is the same, the samples are not.
+        """
+        held = self._held(condition, lengths)
+        if self.execution.folds == 1:
+            return self._speak_rows(held, lengths, noise)
+        shared = wavenet_folding.overlap(self.receptive_field + self.shift.order + 1, self.hop)
+        edges = (self.before, self.lookahead)
+        return wavenet_folding.speak_folded(self._speak_rows, held, lengths, noise, self.execution.folds, shared, edges, self.hop)
+
+    def _start(self, rows: int, noise: Noise | None) -> Generation | NativeGeneration:
+        """Rows to be spoken, by the native kernel where there is one for this net."""
+        return native_wavenet.generation(self, rows, noise, self.execution) or Generation(self, rows, noise)
+
+    def _speak_rows(self, held: Tensor, lengths: Tensor, noise: Noise | None) -> Tensor:
+        """``held`` ``B before+T+lookahead F`` -> wave ``B T*hop``, 0 past the length."""
+        rows, frames = held.shape[0], held.shape[1] - self.before - self.lookahead
+        wave = held.new_zeros(rows, frames * self.hop)
+        generation = self._start(rows, noise)
         for start in range(0, int(lengths.max()), BLOCK_FRAMES):
             generation.keep(lengths > start)
             size = min(BLOCK_FRAMES, frames - start)
@@ -191,7 +223,7 @@ class WaveNet(Vocoder):
     @torch.inference_mode()
     def stream(self, chunks: Iterable[Tensor], noise: Noise | None) -> Iterator[Tensor]:
         """Speaks as far as the frames that came allow: ``lookahead`` frames behind them."""
-        generation, held = Generation(self, 1, noise), None
+        generation, held = self._start(1, noise), None
         for chunk in chunks:
             held = torch.cat([chunk[:, :1].expand(-1, self.before, -1) if held is None else held, chunk], 1)
             ready = held.shape[1] - self.before - self.lookahead

@@ -1,7 +1,13 @@
 """WaveNet sample by sample: ring buffers instead of recomputation (Fast WaveNet, section 2), rows side by side.
 
 The state lives in ``Generation``, outside the network. What earlier samples give to all layers is one batched product a step;
-the loop over layers then has five operations, all into memory that is allocated once.
+the loop over layers then has five operations, all into memory that is allocated once. A block of samples reads and writes only
+such memory and never waits for the device, so on a GPU it is a CUDA graph::
+
+    ring       slots of all layers, B C        what entered layer l at time t stands in slot offset[l] + t mod reach[l]
+    projected  n, L B 2G                       what the conditions of the block's samples give to the gates
+    entered    L B C                           what enters the layers at the present sample; copied to the ring after it
+    gates      L B 2G  ->  units  B L*G        tanh and sigmoid; all units together give the skips
 """
 
 from __future__ import annotations
@@ -11,6 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from toolkit.kernels.cuda_graphs import Replay
 from toolkit.nn import mixture_of_logistics
 from toolkit.nn.gated_layer import RESIDUAL_SCALE
 from toolkit.nn.gated_stack import GatedStack
@@ -19,13 +26,15 @@ from toolkit.nn.noise import Noise
 
 HALF_BIN = 2.0**-16  # levels of a 16-bit file lie 2^-15 apart, from -1
 LEVEL_MAX = 1.0 - 2.0**-15
-BLOCK_VALUES = 2**19  # projected conditions that are held at once, small enough for a cache
+BLOCK_VALUES = {"cpu": 2**21, "cuda": 2**25}  # projected conditions that are held at once
+MOST_SAMPLES = 64  # of a block
 
 
 class Net(Protocol):
     """What generation needs to know of a WaveNet."""
 
     stack: GatedStack
+    hop: int
     shift: PredictionShift | TargetScale
     mixtures: int
     log_scale_min: float
@@ -38,20 +47,20 @@ class Net(Protocol):
 
 
 class _Weights:
-    """The weights of a stack, cut and transposed as the loop over samples needs them."""
+    """The weights of a stack, cut and transposed as the loop over samples needs them; inside layers in ``dtype``."""
 
-    def __init__(self, stack: GatedStack) -> None:
+    def __init__(self, stack: GatedStack, dtype: torch.dtype) -> None:
         layers = stack.each()
         self.layers, self.gate, self.residual = len(layers), layers[0].skip.in_features, stack.first.out_features
         width, taps = self.residual, layers[0].kernel_size
-        gates = torch.stack([layer.gates.weight for layer in layers])  # L 2G kC+Y
+        gates = torch.stack([layer.gates.weight for layer in layers]).to(dtype)  # L 2G kC+Y
         self.past = [gates[:, :, k * width : (k + 1) * width].transpose(1, 2).contiguous() for k in range(taps - 1)]  # L C 2G
         self.now = [weight.T.contiguous() for weight in gates[:, :, (taps - 1) * width : taps * width]]
-        self.condition = gates[:, :, taps * width :].flatten(0, 1)  # L*2G Y
-        self.condition_bias = torch.cat([layer.gates.bias for layer in layers])
-        self.onward = [layer.residual.weight.T.contiguous() for layer in layers if layer.residual is not None]
-        self.skip = torch.cat([layer.skip.weight for layer in layers], 1).T * stack.skip_scale  # L*G S
-        self.skip_bias = torch.stack([layer.skip.bias for layer in layers]).sum(0) * stack.skip_scale
+        self.condition = gates[:, :, taps * width :].flatten(0, 1).T.contiguous()  # Y L*2G
+        self.condition_bias = torch.cat([layer.gates.bias for layer in layers]).to(dtype)
+        self.onward = [layer.residual.weight.T.contiguous().to(dtype) for layer in layers if layer.residual is not None]
+        self.skip = torch.cat([layer.skip.weight for layer in layers], 1).T.to(dtype) * stack.skip_scale  # L*G S
+        self.skip_bias = (torch.stack([layer.skip.bias for layer in layers]).sum(0) * stack.skip_scale).to(dtype)
         self.first, self.first_bias = stack.first.weight.T.contiguous(), stack.first.bias
         self.hidden, self.hidden_bias = stack.hidden.weight.T.contiguous(), stack.hidden.bias
         self.last, self.last_bias = stack.last.weight.T.contiguous(), stack.last.bias
@@ -60,26 +69,31 @@ class _Weights:
 class Generation:
     """Rows that are being spoken.
 
+    With ``precision`` ``bf16`` products inside layers and what is kept of earlier samples have eight bits; sums over layers, the
+    input and the head do not. Other precisions are those of the net's own weights.
+
     Attributes:
         rows: numbers of the rows that still speak.
         trace: None, or a list that receives the mixture ``B 3K`` of each sample.
     """
 
-    def __init__(self, net: Net, rows: int, noise: Noise | None) -> None:
+    def __init__(self, net: Net, rows: int, noise: Noise | None, precision: str = "fp32") -> None:
         self.net, self.noise, self.total = net, noise, rows
-        self.weights = _Weights(net.stack)
-        new = net.stack.first.weight.new_zeros
-        self.rows = torch.arange(rows, device=net.stack.first.weight.device)
+        like = net.stack.first.weight
+        self.dtype = torch.bfloat16 if precision == "bf16" and like.dtype == torch.float32 else like.dtype
+        self.weights = _Weights(net.stack, self.dtype)
+        self.rows = torch.arange(rows, device=like.device)
         self.position = 0
         self.trace: list[Tensor] | None = None
         layers = net.stack.each()
         self.sizes = self.rows.new_tensor([layer.reach for layer in layers])
         self.offsets = torch.cumsum(self.sizes, 0) - self.sizes
         self.dilations = self.rows.new_tensor([layer.dilation for layer in layers])
-        self.ring = new(int(self.sizes.sum()), rows, self.weights.residual)  # all layers, one after the other
-        self.signal = new(max(1, net.shift.order), rows)  # pre-emphasised, oldest first
-        self.wave = new(rows)
-        self.inputs = new(net.shift.inputs, rows)  # last sample, last residual, prediction
+        self.ring = like.new_zeros(int(self.sizes.sum()), rows, self.weights.residual, dtype=self.dtype)  # all layers, one after the other
+        self.signal = like.new_zeros(max(1, net.shift.order), rows)  # pre-emphasised, oldest first
+        self.wave = like.new_zeros(rows)
+        self.inputs = like.new_zeros(net.shift.inputs, rows)  # last sample, last residual, prediction
+        self.block: _Block | None = None
 
     def keep(self, speaking: Tensor) -> None:
         """Drop the rows that are not in ``speaking``, bool over all rows of the start."""
@@ -88,18 +102,19 @@ class Generation:
             self.rows = self.rows[kept]
             self.ring, self.signal = self.ring[:, kept], self.signal[:, kept]
             self.wave, self.inputs = self.wave[kept], self.inputs[:, kept]
+            self.block = None
 
     def speak(self, frames: Tensor) -> Tensor:
         """``B before+T+lookahead F`` -> the next ``T hop`` samples of the rows, ``B T*hop``."""
         conditions, shift = self.net.conditions(frames)
-        weights, samples = self.weights, conditions.shape[1]
-        size = max(1, BLOCK_VALUES // (len(self.rows) * len(weights.condition_bias)))
+        gumbel, logistic = self._draws(conditions.shape[1])
+        self.block = self.block or _Block(self)
+        size = self.block.count
         waves = []
-        for start in range(0, samples, size):
-            part = slice(start, min(start + size, samples))
-            projected = torch.addmm(weights.condition_bias, conditions[:, part].transpose(0, 1).flatten(0, 1), weights.condition.T)
-            projected = projected.view(-1, len(self.rows), weights.layers, 2 * weights.gate).transpose(1, 2)  # n L B 2G
-            waves.append(self._block(projected, Shift(shift.coefficients[:, part], shift.gain[:, part])))
+        for start in range(0, conditions.shape[1], size):
+            part = slice(start, start + size)
+            part_shift = Shift(shift.coefficients[:, part], shift.gain[:, part])
+            waves.append(self.block(conditions[:, part], part_shift, gumbel[part], logistic[part]))
         return torch.cat(waves).T
 
     def _draws(self, count: int) -> tuple[Tensor, Tensor]:
@@ -112,29 +127,70 @@ class Generation:
         gumbel, logistic = mixture_of_logistics.draws(uniforms.transpose(0, 1).to(like))
         return gumbel * self.net.temperature, logistic * self.net.temperature
 
-    def _block(self, projected: Tensor, shift: Shift) -> Tensor:
-        """``projected`` conditions ``n L B 2G`` -> wave ``n B``."""
-        net, inputs, order = self.net, self.inputs, self.net.shift.order
-        count, rows = len(projected), len(self.rows)
-        gumbel, logistic = self._draws(count)
-        coefficients = shift.coefficients.permute(1, 2, 0).contiguous()  # n O B
-        gain = shift.gain.T.contiguous()
-        inverse = 1 / gain
-        signal = torch.cat([self.signal, gain.new_empty(count, rows)])
-        wave = torch.cat([self.wave[None], gain.new_empty(count, rows)])
-        history = len(self.signal)
-        step = _Step(self, rows, count)
-        for n in range(count):
+
+class _Block:
+    """``count`` samples of the rows that speak now, through buffers that stay where they are. ``count`` divides the hop."""
+
+    def __init__(self, state: Generation) -> None:
+        net, weights, rows, like = state.net, state.weights, len(state.rows), state.wave
+        self.state, self.net, self.weights = state, net, weights
+        layers, width, taps, order = weights.layers, 2 * weights.gate, len(weights.past), net.shift.order
+        limit = BLOCK_VALUES[like.device.type] // (rows * layers * width)
+        self.count = max(size for size in range(1, max(2, min(limit, MOST_SAMPLES) + 1)) if net.hop % size == 0)
+        low = state.ring.new_empty
+        self.reads = state.rows.new_empty(self.count, taps * layers)
+        self.writes = state.rows.new_empty(self.count, layers)
+        self.projected = low(self.count, rows, layers * width)
+        self.projections = [value.view(rows, layers, width).transpose(0, 1) for value in self.projected]  # L B 2G
+        self.gumbel, self.logistic = like.new_empty(self.count, rows, net.mixtures), like.new_empty(self.count, rows, 1)
+        self.coefficients = like.new_empty(self.count, order, rows)
+        self.gain, self.inverse = like.new_empty(self.count, rows), like.new_empty(self.count, rows)
+        self.signal, self.wave = like.new_empty(len(state.signal) + self.count, rows), like.new_empty(1 + self.count, rows)
+        self.mixtures = like.new_empty(self.count, rows, 3 * net.mixtures)
+        self.past = low(taps * layers, rows, weights.residual)
+        self.pasts = self.past.view(taps, layers, rows, -1).unbind()
+        self.gates, self.entered = low(layers, rows, width), low(layers, rows, weights.residual)
+        self.units = low(rows, layers * weights.gate)
+        self.unit = self.units.view(rows, layers, weights.gate).unbind(1)
+        self.skip, self.hidden = low(rows, weights.skip.shape[1]), like.new_empty(rows, weights.hidden.shape[1])
+        self.layer = _Layers(self) if state.dtype == like.dtype else _LowLayers(self)
+        self.run = Replay(self._samples, [state.ring, state.signal, state.wave, state.inputs], like.device)
+
+    def __call__(self, conditions: Tensor, shift: Shift, gumbel: Tensor, logistic: Tensor) -> Tensor:
+        """Conditions ``B n C``, shift of as many samples and draws ``n B .`` -> wave ``n B``."""
+        state, weights = self.state, self.weights
+        times = torch.arange(state.position, state.position + self.count, device=self.reads.device)[:, None, None]
+        back = torch.arange(len(weights.past), 0, -1, device=self.reads.device)[:, None] * state.dilations  # taps L
+        self.reads.copy_(((times - back) % state.sizes + state.offsets).flatten(1))
+        self.writes.copy_(times[:, 0] % state.sizes + state.offsets)
+        flat = conditions.transpose(0, 1).flatten(0, 1).to(self.projected.dtype)
+        torch.addmm(weights.condition_bias, flat, weights.condition, out=self.projected.flatten(0, 1))
+        self.gumbel.copy_(gumbel)
+        self.logistic.copy_(logistic)
+        self.coefficients.copy_(shift.coefficients.permute(1, 2, 0))
+        self.gain.copy_(shift.gain.T)
+        torch.reciprocal(self.gain, out=self.inverse)
+        self.run()
+        state.position += self.count
+        if state.trace is not None:
+            state.trace.extend(self.mixtures.clone())
+        return self.wave[1:].clone()
+
+    def _samples(self) -> None:
+        """The loop over the samples of a block; what it needs stands in the buffers."""
+        state, net, inputs, order = self.state, self.net, self.state.inputs, self.net.shift.order
+        signal, wave, history = self.signal, self.wave, len(self.state.signal)
+        signal[:history].copy_(state.signal)
+        wave[0].copy_(state.wave)
+        for n in range(self.count):
             now, last = signal[history + n], signal[history + n - 1]
             torch.mul(last, net.input_scale, out=inputs[0])
             if order:
-                prediction = torch.mul(signal[n : n + order], coefficients[n]).sum(0)
+                prediction = torch.mul(signal[n : n + order], self.coefficients[n]).sum(0)
                 torch.mul(prediction, net.input_scale, out=inputs[2])
-            mixture = step(n, inputs, projected[n])
-            if self.trace is not None:
-                self.trace.append(mixture.clone())
-            drawn = mixture_of_logistics.pick(mixture, gumbel[n], logistic[n], net.log_scale_min)[:, 0]
-            torch.mul(drawn, gain[n], out=now)
+            mixture = self._mixture(n, inputs)
+            drawn = mixture_of_logistics.pick(mixture, self.gumbel[n], self.logistic[n], net.log_scale_min)[:, 0]
+            torch.mul(drawn, self.gain[n], out=now)
             if order:
                 now.add_(prediction)
             now.add_(wave[n], alpha=net.pre_emphasis).clamp_(-1.0, LEVEL_MAX)
@@ -142,43 +198,64 @@ class Generation:
             now.sub_(wave[n], alpha=net.pre_emphasis)
             if order:
                 torch.sub(now, prediction, out=inputs[1])
-                inputs[1].mul_(inverse[n])
-        self.signal, self.wave, self.position = signal[-history:], wave[-1], self.position + count
-        return wave[1:]
+                inputs[1].mul_(self.inverse[n])
+        state.signal.copy_(signal[self.count :])
+        state.wave.copy_(wave[self.count])
 
-
-class _Step:
-    """One sample of all rows through the stack; its buffers and index tables serve a block of ``count`` samples."""
-
-    def __init__(self, state: Generation, rows: int, count: int) -> None:
-        weights, new = state.weights, state.ring.new_empty
-        taps, width = len(weights.past), 2 * weights.gate
-        times = torch.arange(state.position, state.position + count, device=state.ring.device)[:, None, None]
-        back = torch.arange(taps, 0, -1, device=state.ring.device)[:, None] * state.dilations  # taps L
-        self.reads = ((times - back) % state.sizes + state.offsets).flatten(1)  # n taps*L
-        self.writes = (times[:, 0] % state.sizes + state.offsets).tolist()
-        self.weights, self.ring, self.slots = weights, state.ring, state.ring.unbind()
-        self.past = new(taps * weights.layers, rows, weights.residual)
-        self.pasts = self.past.view(taps, weights.layers, rows, -1).unbind()
-        self.gates = new(weights.layers, rows, width)
-        self.each = [(z, z[:, : weights.gate], z[:, weights.gate :]) for z in self.gates]
-        self.units = new(rows, weights.layers * weights.gate)
-        self.unit = self.units.view(rows, weights.layers, weights.gate).unbind(1)
-        self.skip, self.hidden = new(rows, weights.skip.shape[1]), new(rows, weights.hidden.shape[1])
-        self.mixture = new(rows, weights.last.shape[1])
-
-    def __call__(self, n: int, inputs: Tensor, projected: Tensor) -> Tensor:
-        """Sample ``n`` of the block: inputs ``I B`` and projected conditions ``L B 2G`` -> mixture ``B 3K``."""
-        w, slots, write = self.weights, self.slots, self.writes[n]
-        torch.index_select(self.ring, 0, self.reads[n], out=self.past)
+    def _mixture(self, n: int, inputs: Tensor) -> Tensor:
+        """One sample of all rows through the stack: inputs ``I B`` of sample ``n`` -> mixture ``B 3K``."""
+        w, ring, gates = self.weights, self.state.ring, self.projections[n]
+        torch.index_select(ring, 0, self.reads[n], out=self.past)
         for past, weight in zip(self.pasts, w.past, strict=True):
-            projected = torch.baddbmm(projected, past, weight, out=self.gates)
-        x = torch.addmm(w.first_bias, inputs.T, w.first, out=slots[write[0]])
-        for i, (z, filtered, gate) in enumerate(self.each):
-            z.addmm_(x, w.now[i])
-            unit = torch.mul(filtered.tanh_(), gate.sigmoid_(), out=self.unit[i])
-            if i + 1 < w.layers:
-                x = torch.addmm(x, unit, w.onward[i], beta=RESIDUAL_SCALE, alpha=RESIDUAL_SCALE, out=slots[write[i + 1]])
+            gates = torch.baddbmm(gates, past, weight, out=self.gates)
+        self.layer.enter(torch.addmm(w.first_bias, inputs.T, w.first))
+        for i in range(w.layers):
+            self.layer(i)
+        ring.index_copy_(0, self.writes[n], self.entered)
         skip = torch.addmm(w.skip_bias, self.units, w.skip, out=self.skip).relu_()
-        hidden = torch.addmm(w.hidden_bias, skip, w.hidden, out=self.hidden).relu_()
-        return torch.addmm(w.last_bias, hidden, w.last, out=self.mixture)
+        hidden = torch.addmm(w.hidden_bias, skip.to(w.hidden.dtype), w.hidden, out=self.hidden).relu_()
+        return torch.addmm(w.last_bias, hidden, w.last, out=self.mixtures[n])
+
+
+class _Layers:
+    """What a layer does in a step, once its gates hold what conditions and earlier samples give."""
+
+    def __init__(self, block: _Block) -> None:
+        self.weights, self.entered, self.unit = block.weights, block.entered.unbind(), block.unit
+        self.gates = [(z, *z.chunk(2, 1)) for z in block.gates]
+
+    def enter(self, x: Tensor) -> None:
+        """Take what enters the first layer, ``B C``."""
+        self.entered[0].copy_(x)
+
+    def __call__(self, i: int) -> None:
+        """From what enters layer ``i`` to its unit and to what enters the next."""
+        z, filtered, gate = self.gates[i]
+        z.addmm_(self.entered[i], self.weights.now[i])
+        torch.mul(filtered.tanh_(), gate.sigmoid_(), out=self.unit[i])
+        if i + 1 < self.weights.layers:
+            onward, scale = self.weights.onward[i], RESIDUAL_SCALE
+            torch.addmm(self.entered[i], self.unit[i], onward, beta=scale, alpha=scale, out=self.entered[i + 1])
+
+
+class _LowLayers(_Layers):
+    """The same with products of eight bits; tanh, sigmoid and the sum over layers have all bits."""
+
+    def __init__(self, block: _Block) -> None:
+        super().__init__(block)
+        wide = block.wave.new_empty
+        self.z = wide(block.gates.shape[1:])
+        self.filtered, self.gate = self.z.chunk(2, 1)
+        self.x, self.product = wide(block.entered.shape[1:]), torch.empty_like(block.entered[0])
+
+    def enter(self, x: Tensor) -> None:
+        self.x.copy_(x)
+        self.entered[0].copy_(x)
+
+    def __call__(self, i: int) -> None:
+        self.z.copy_(self.gates[i][0].addmm_(self.entered[i], self.weights.now[i]))
+        torch.mul(self.filtered.tanh_(), self.gate.sigmoid_(), out=self.unit[i])
+        if i + 1 < self.weights.layers:
+            torch.mm(self.unit[i], self.weights.onward[i], out=self.product)
+            self.x.add_(self.product).mul_(RESIDUAL_SCALE)
+            self.entered[i + 1].copy_(self.x)
