@@ -72,6 +72,15 @@ def test_no_import_runs_back(path: Path) -> None:
         assert not aside or (own, module) in ALLOWED_ASIDE, f"{where}: {own} and {other} do not know each other"
 
 
+def test_a_kernel_is_known_only_to_what_it_speeds_up() -> None:
+    """Beside the part itself, those may know one who choose, load, build or measure it."""
+    for path in FILES:
+        own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+        kernels = [module for _, module in imported(path) if area(module) == "kernels"]
+        allowed = own in (*PARTS, "kernels", "infer", "evaluate", "testing", "bin")
+        assert allowed or not kernels, f"{path.relative_to(ROOT)} imports {kernels[0]}: a kernel belongs to the part that it speeds up"
+
+
 @pytest.mark.parametrize("kind", PARTS)
 def test_a_part_imports_only_its_own_base(kind: str) -> None:
     names = {path.stem for path in (PACKAGE / kind).glob("*.py")}

@@ -22,6 +22,7 @@ TEXT = [
     for p in [
         *PYTHON,
         *SHELL,
+        *(ROOT / "toolkit/kernels/source").glob("*.?pp"),
         *ROOT.glob("*.md"),
         *ROOT.glob("egs_docs/**/*.md"),
         *ROOT.glob("recipes/*/*.md"),
@@ -30,7 +31,11 @@ TEXT = [
     if p.is_file()
 ]
 
-FILE_LIMIT, FUNCTION_LIMIT, VERB_LIMIT = 300, 60, 60
+KERNELS = sorted(p for p in (ROOT / "toolkit/kernels").glob("*.py") if p.stem not in ("__init__", "native", "build"))  # fast paths
+SOURCES = sorted((ROOT / "toolkit/kernels/source").glob("*.?pp"))
+DRAWING = re.compile(r"\|.*\||\[.*\]|\+--|-->")
+
+FILE_LIMIT, FUNCTION_LIMIT, VERB_LIMIT, KERNEL_LIMIT = 300, 60, 60, 500
 BANNED_NAMES = {"util", "utils", "common", "helper", "helpers", "misc", "tools", "stuff"}
 UNSAFE_CALLS = {
     "pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.load", "marshal.loads", "shelve.open", "yaml.unsafe_load", "yaml.full_load",
@@ -143,7 +148,7 @@ def test_code_follows_the_rules(path: Path) -> None:
 def test_sizes(path: Path) -> None:
     where, lines = relative(path), len(path.read_text(encoding="utf-8").splitlines())
     verb = path.parent == ROOT / "toolkit/bin" and path.name not in ("main.py", "__init__.py")
-    limit = VERB_LIMIT if verb else FILE_LIMIT
+    limit = VERB_LIMIT if verb else KERNEL_LIMIT if path in KERNELS else FILE_LIMIT
     assert lines <= limit, f"{where}: {lines} lines, {limit} at most"
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -192,3 +197,21 @@ def test_shell_scripts_are_strict(path: Path) -> None:
     if text.startswith("#!"):
         assert text.startswith("#!/usr/bin/env bash\n") and "set -euo pipefail" in text
         assert path.stat().st_mode & 0o111, f"{relative(path)} is a program and must be executable"
+
+
+@pytest.mark.parametrize("path", KERNELS, ids=relative)
+def test_a_kernel_names_the_plain_twin_that_it_must_equal(path: Path) -> None:
+    words = ast.get_docstring(parsed(path)) or ""
+    assert re.search(r"Plain twins?: ", words), f"{relative(path)}: which plain code does it equal?"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_compiled_sources_can_be_read(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    opening = lines[: next((i for i, line in enumerate(lines) if not line.startswith("//")), len(lines))]
+    assert len(opening) >= 4, f"{relative(path)}: no comment at its top that says what it is"
+    drawn = sum(bool(DRAWING.search(line)) for line in opening)
+    assert path.suffix == ".hpp" or drawn >= 3, f"{relative(path)}: the comment at its top does not draw how data lies in memory"
+    for number, line in enumerate(lines, start=1):
+        assert len(line) <= 140, f"{relative(path)}:{number}: {len(line)} characters, at most 140"
+        assert "\t" not in line and line == line.rstrip(), f"{relative(path)}:{number}: tab or blank at the end"

@@ -1,9 +1,10 @@
 """Phases from magnitudes."""
 
 import numpy as np
+import pytest
 
 from toolkit.audio.griffin_lim import griffin_lim
-from toolkit.audio.mel import MelSettings, stft
+from toolkit.audio.mel import MelSettings, istft, stft
 
 SETTINGS = MelSettings(8000, 100, 400, 512, 40, 60.0, 3800.0, 1e-3)
 
@@ -29,6 +30,25 @@ def test_iterations_and_momentum_help():
     plain = [error(griffin_lim(magnitude, SETTINGS, count, momentum=0.0), magnitude) for count in (1, 10, 40)]
     assert plain[0] > plain[1] > plain[2]
     assert error(griffin_lim(magnitude, SETTINGS, 40, momentum=0.99), magnitude) < plain[2]
+
+
+def as_published(magnitude: np.ndarray, iterations: int, momentum: float) -> np.ndarray:
+    """Perraudin, Balazs & Sondergaard 2013, algorithm 2, on whole spectra."""
+    phase = np.random.default_rng(0).random(magnitude.shape, np.float32) * np.float32(2 * np.pi)
+    estimate, previous = magnitude * np.exp(1j * phase), 0.0
+    for _ in range(iterations):
+        consistent = stft(istft(estimate, SETTINGS), SETTINGS)
+        moved = consistent + momentum * (consistent - previous)
+        estimate, previous = magnitude * moved / np.maximum(np.abs(moved), 1e-12), consistent
+    return istft(estimate, SETTINGS)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.99])
+def test_the_search_in_blocks_is_the_published_one(momentum: float):
+    magnitude = np.abs(stft(np.tile(chirps(), 4), SETTINGS))
+    fast = griffin_lim(magnitude, SETTINGS, 4, momentum, threads=2)
+    np.testing.assert_allclose(fast, as_published(magnitude, 4, momentum), atol=1e-5)
+    np.testing.assert_array_equal(fast, griffin_lim(magnitude, SETTINGS, 4, momentum, threads=1))
 
 
 def test_the_seed_decides():

@@ -51,6 +51,12 @@ def test_wrong_settings_are_refused_by_name(change, knob):
         dataclasses.replace(SMALL, **change)
 
 
+@pytest.mark.parametrize("samples", [1, 50, 51, 20_001])
+def test_blocks_of_frames_and_bands_change_nothing(samples):
+    plain = np.log(np.maximum(np.abs(stft(noise(samples), SMALL)) @ filterbank(SMALL).T, SMALL.floor))
+    np.testing.assert_allclose(log_mel(noise(samples), SMALL), plain, atol=1e-5)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 2000), st.sampled_from([(50, 200, 256), (64, 200, 256), (200, 200, 200), (33, 101, 128), (70, 151, 200)]))
 def test_frames_times_hop_is_the_padded_length(samples, sizes):

@@ -4,7 +4,7 @@ Blocks that are marked ``bash run`` run at the top of a small copy of the checko
 
     bash run            ends with 0; ``exit=N``: with N
     bash run full       only with ``./test/run.sh --full``, as training again takes too long for every change
-    bash run needs=pronunciations    where set-up has found the CMU dictionary
+    bash run needs=pronunciations    where set-up has found the CMU dictionary; needs=compiler: where there is one for C++
     bash                is not run, and stands in NOT_RUN
     text shown          each line stands in the output of the block above, in this order; ``...`` is anything
 """
@@ -13,6 +13,7 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ import pytest
 
 from toolkit.bin.main import main
 from toolkit.errors import ToolkitError
+from toolkit.kernels.build import COMPILERS
 from toolkit.text.pronunciation import find_dictionary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +106,9 @@ def has_pronunciations() -> bool:
 def wanted(block: Block, full: bool) -> bool:
     if block.language != "bash" or "run" not in block.marks or ("full" in block.marks and not full):
         return False
-    return "needs=pronunciations" not in block.marks or has_pronunciations()
+    has_compiler = any(map(shutil.which, COMPILERS))
+    needs = {"needs=pronunciations": has_pronunciations, "needs=compiler": lambda: has_compiler}
+    return all(there() for mark, there in needs.items() if mark in block.marks)
 
 
 def play(page: Path, full: bool, trained: str, checkout, shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +149,7 @@ def test_what_is_not_run_is_known() -> None:
 
 
 def test_marks_are_known() -> None:
-    known = re.compile(r"run|full|exit=\d+|needs=pronunciations")
+    known = re.compile(r"run|full|exit=\d+|needs=(pronunciations|compiler)")
     for page in PAGES:
         for block in blocks(page):
             where = f"{page.name}:{block.line}"

@@ -64,8 +64,8 @@ def test_what_was_built_is_loaded_and_the_environment_chooses(monkeypatch: pytes
 def test_a_wrong_target_is_named_with_the_nearest_right_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="^kernels: unknown target, got 'avx5'; did you mean 'avx512'"):
         native.library("avx5")
-    monkeypatch.setenv(native.CHOICE, "protable")
-    with pytest.raises(ConfigError, match="^TOOLKIT_KERNELS: unknown target, got 'protable'; did you mean 'portable'"):
+    monkeypatch.setenv(native.CHOICE, "portabl")
+    with pytest.raises(ConfigError, match="^TOOLKIT_KERNELS: unknown target, got 'portabl'; did you mean 'portable'"):
         native.why_not()
     assert main(["build-kernels", "--targets", "amy"]) == 2
     assert one_line(capsys.readouterr().err.rstrip()).startswith("error: --targets: unknown target, got 'amy'; did you mean 'amx'?")

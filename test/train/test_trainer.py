@@ -176,8 +176,9 @@ def test_the_lock_of_a_dead_process_is_taken_over(tiny, tmp_path):
 
 
 def test_half_precision_needs_a_gpu(tiny, tmp_path):
-    with pytest.raises(ConfigError, match="got 'fp16'"):
-        tiny.trainer(tmp_path, precision="fp16")
+    for precision in ("fp16", "tf32"):
+        with pytest.raises(ConfigError, match=f"needs a GPU, got '{precision}'"):
+            tiny.trainer(tmp_path, precision=precision)
 
 
 def test_bf16_trains(tiny, tmp_path):

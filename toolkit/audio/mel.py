@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,8 @@ Floats = NDArray[np.float32]
 
 DEFINITION = 1  # moves when the same settings would give other numbers
 CHOICES = {"log_base": ("e", "10"), "mel_scale": ("slaney", "htk"), "band_norm": ("none", "slaney", "sum")}
-BLOCK = 128  # frames worked on at a time: they stay in the cache
+BLOCK = 64  # frames worked on at a time: they stay in the cache
+GROUPS = 5  # of mel bands; a group's product leaves out the bins that none of its bands holds
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,16 @@ def log_mel(wave: Floats, settings: MelSettings) -> Floats:
     Raises:
         DataError: the wave is empty.
     """
-    bank = filterbank(settings).T
-    padded = np.pad(wave.astype(np.float32, copy=False), _edges(len(wave), settings))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, settings.window)[:: settings.hop]
-    mel = np.empty((len(frames), settings.n_mels), np.float32)
-    for start in range(0, len(frames), BLOCK):
-        mel[start : start + BLOCK] = np.abs(_spectrum(frames[start : start + BLOCK], settings)) @ bank
+    groups = _band_groups(settings)
+    lowest, highest = groups[0][0].start, groups[-1][0].stop
+    mel = np.empty((frame_count(len(wave), settings), settings.n_mels), np.float32)
+    for rows, spectrum in spectra(framed(wave, settings), settings):
+        magnitude = np.abs(spectrum[:, lowest:highest])
+        for bins, bands, weights in groups:
+            np.matmul(magnitude[:, bins.start - lowest : bins.stop - lowest], weights, out=mel[rows, bands])
     np.maximum(mel, np.float32(settings.floor), out=mel)
     logarithm = np.log if settings.log_base == "e" else np.log10
-    return np.asarray(logarithm(mel), np.float32)
+    return np.asarray(logarithm(mel, out=mel), np.float32)
 
 
 def frame_count(samples: int, settings: MelSettings) -> int:
@@ -92,15 +95,52 @@ def padded_samples(samples: int, settings: MelSettings) -> int:
 
 def stft(wave: Floats, settings: MelSettings) -> NDArray[np.complex64]:
     """Wave ``N`` -> spectrum ``T x (n_fft / 2 + 1)`` of the frames that ``log_mel`` sees, phases relative to a frame's start."""
-    padded = np.pad(wave.astype(np.float32, copy=False), _edges(len(wave), settings))
-    return _spectrum(np.lib.stride_tricks.sliding_window_view(padded, settings.window)[:: settings.hop], settings)
+    whole = np.empty((frame_count(len(wave), settings), settings.n_fft // 2 + 1), np.complex64)
+    for rows, spectrum in spectra(framed(wave, settings), settings):
+        whole[rows] = spectrum
+    return whole
 
 
 def istft(spectrum: NDArray[np.complex64], settings: MelSettings) -> Floats:
     """The wave of ``T x hop`` samples whose ``stft`` is nearest in the least-squares sense (Griffin & Lim 1984, eq. 6)."""
-    frames = scipy.fft.irfft(spectrum, settings.n_fft, axis=-1)[:, : settings.window] * hann(settings)
-    left, samples = settings.window // 2, len(spectrum) * settings.hop
-    return np.asarray(_overlap_add(frames, settings.hop)[left : left + samples] * _overlap_gain(len(spectrum), settings), np.float32)
+    blocks = (spectrum[start : start + BLOCK] for start in range(0, len(spectrum), BLOCK))
+    return levelled(overlapped(blocks, len(spectrum), settings), settings)
+
+
+def framed(wave: Floats, settings: MelSettings) -> Floats:
+    """Wave ``N`` -> what each frame covers, ``T x window``: a view on the wave with zeros at its ends."""
+    padded = np.pad(wave.astype(np.float32, copy=False), _edges(len(wave), settings))
+    return np.lib.stride_tricks.sliding_window_view(padded, settings.window)[:: settings.hop]
+
+
+def spectra(frames: Floats, settings: MelSettings) -> Iterator[tuple[slice, NDArray[np.complex64]]]:
+    """The spectrum of frames ``T x window`` in blocks: which frames, and theirs."""
+    block = np.zeros((min(BLOCK, len(frames)), settings.n_fft), np.float32)  # zeros behind the window: the FFT is faster without padding
+    for start in range(0, len(frames), BLOCK):
+        part = frames[start : start + BLOCK]
+        np.multiply(part, hann(settings), out=block[: len(part), : settings.window])
+        yield slice(start, start + len(part)), scipy.fft.rfft(block[: len(part)], axis=-1)
+
+
+def overlapped(blocks: Iterable[NDArray[np.complex64]], count: int, settings: MelSettings) -> Floats:
+    """Spectrum of ``count`` frames in blocks -> sum of their windowed waves, in rows of one hop: ``count + window / hop`` rows."""
+    total, start = np.zeros((count + overlap(settings), settings.hop), np.float32), 0
+    for spectrum in blocks:
+        frames = scipy.fft.irfft(spectrum, settings.n_fft, axis=-1)[:, : settings.window] * hann(settings)
+        _overlap_add(frames, total[start : start + len(frames) + overlap(settings)])
+        start += len(frames)
+    return total
+
+
+def overlap(settings: MelSettings) -> int:
+    """Rows of one hop that a frame covers."""
+    return -(-settings.window // settings.hop)
+
+
+def levelled(rows: Floats, settings: MelSettings) -> Floats:
+    """The wave in a sum of windowed frames: its edges cut off, its windows divided out."""
+    count, left = len(rows) - overlap(settings), settings.window // 2
+    return np.asarray(rows.reshape(-1)[left : left + count * settings.hop] * _overlap_gain(count, settings), np.float32)
 
 
 @functools.lru_cache(8)
@@ -133,6 +173,17 @@ def filterbank(settings: MelSettings) -> Floats:
     elif settings.band_norm == "sum":
         bank /= bank.sum(1, keepdims=True)
     return bank.astype(np.float32)
+
+
+@functools.lru_cache(8)
+def _band_groups(settings: MelSettings) -> list[tuple[slice, slice, Floats]]:
+    """The filterbank in parts: which bins, which bands, and their weights ``bins x bands``."""
+    bank, groups = filterbank(settings), []
+    for bands in np.array_split(np.arange(settings.n_mels), min(GROUPS, settings.n_mels)):
+        used = np.flatnonzero(bank[bands].any(0))
+        bins = slice(int(used[0]), int(used[-1]) + 1)
+        groups.append((bins, slice(int(bands[0]), int(bands[-1]) + 1), np.ascontiguousarray(bank[bands, bins].T)))
+    return groups
 
 
 @functools.lru_cache(8)
@@ -173,10 +224,6 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _spectrum(frames: Floats, settings: MelSettings) -> NDArray[np.complex64]:
-    return np.asarray(scipy.fft.rfft(frames * hann(settings), settings.n_fft, axis=-1), np.complex64)
-
-
 def _edges(samples: int, settings: MelSettings) -> tuple[int, int]:
     """Zeros before and after a wave so that frame ``t`` is centred on sample ``t x hop`` and there are exactly ``T``."""
     if samples == 0:
@@ -186,22 +233,20 @@ def _edges(samples: int, settings: MelSettings) -> tuple[int, int]:
     return left, max(0, last - samples)
 
 
-def _overlap_add(frames: NDArray[np.float32], hop: int) -> Floats:
-    """Sum of frames ``T x W`` that start ``hop`` apart."""
-    count, width = frames.shape
-    chunks = -(-width // hop)
-    pieces = np.pad(frames, ((0, 0), (0, chunks * hop - width))).reshape(count, chunks, hop)
-    total = np.zeros((count + chunks, hop), np.float32)
-    for chunk in range(chunks):
-        total[chunk : chunk + count] += pieces[:, chunk]
-    return total.reshape(-1)
+def _overlap_add(frames: NDArray[np.float32], total: Floats) -> None:
+    """Add frames ``T x W`` that start a hop apart to a wave in rows of one hop."""
+    count, hop = len(frames), total.shape[1]
+    for chunk, first in enumerate(range(0, frames.shape[1], hop)):
+        piece = frames[:, first : first + hop]
+        total[chunk : chunk + count, : piece.shape[1]] += piece
 
 
 @functools.lru_cache(64)
 def _overlap_gain(count: int, settings: MelSettings) -> Floats:
     """One over the sum of squared windows, bounded where they barely reach."""
-    total = _overlap_add(np.tile(hann(settings) ** 2, (count, 1)), settings.hop)
-    left = settings.window // 2
+    rows = np.zeros((count + overlap(settings), settings.hop), np.float32)
+    _overlap_add(np.tile(hann(settings) ** 2, (count, 1)), rows)
+    total, left = rows.reshape(-1), settings.window // 2
     return np.asarray(1.0 / np.maximum(total[left : left + count * settings.hop], 0.01 * total.max()), np.float32)
 
 

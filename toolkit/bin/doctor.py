@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     extras = {f"[{extra}]": ", ".join(f"{name} {installed(name)}" for name in names) for extra, names in EXTRAS.items()}
     data = Path(sys.prefix) / "nltk_data" / "corpora" / "cmudict"
     spoken = "found" if data.exists() else "none; run tools/setup.sh (the tokenizer 'phone' needs them)"
-    rows = {**({} if importlib.util.find_spec("torch") is None else machine()), **packages, **extras, "pronunciations": spoken, "kernels": summary()}
+    found = {} if importlib.util.find_spec("torch") is None else machine()
+    rows = {**found, **packages, **extras, "pronunciations": spoken, "kernels": summary()}
     print("```\n" + "\n".join(f"{name + ':':<15} {value}" for name, value in rows.items()) + "\n```")
     print(f"missing: {', '.join(missing)}; run tools/setup.sh" if missing else "ready: paste the block above into an issue")
     return 1 if missing else 0

@@ -22,7 +22,7 @@ VERBS = {
     ),
     "use a voice": ("say",),
     "look and check": ("parts", "explain", "describe", "check", "doctor"),
-    "be fast": ("build-kernels",),
+    "be fast": ("build-kernels", "bench"),
 }
 OPENING = "Text-to-speech research toolkit.\n\nusage: toolkit [--version] [--help] VERB [options]"
 CLOSING = "Every verb explains itself with --help and takes --debug, which shows where an error comes from."

@@ -82,6 +82,10 @@ class Decoder(nn.Module):
         """Free-running output. ``limit`` int64 ``B`` is the largest number of frames; ``on_frames`` sees each ``B r M`` as it is made."""
         raise NotImplementedError
 
+    def path(self, memory: Tensor, mask: Tensor) -> str:
+        """Which code ``generate`` would run for this memory: ``torch``, with a reason if there is one, or ``native`` and what."""
+        return "torch"
+
     def losses(self, output: Output, targets: Targets) -> dict[str, Tensor]:
         """Losses of the decoder's own, such as those of durations: sums over the batch."""
         return {}
@@ -91,6 +95,7 @@ class StepDecoder(Decoder):
     """A decoder that is autoregressive: it defines ``start`` and ``step``, and ``forward`` equals the loop over them."""
 
     reduction: int
+    n_mels: int
 
     def start(self, memory: Tensor, mask: Tensor, noise: Noise | None, reduction: int, hard: bool = False) -> Any:
         """The state before the first step."""
@@ -99,6 +104,10 @@ class StepDecoder(Decoder):
     def step(self, frame: Tensor, state: Any, allowed: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Any]:
         """Last frame ``B M`` -> frames ``B r M``, stop logit ``B``, weights ``B S``, state."""
         raise NotImplementedError
+
+    def replayable(self, memory: Tensor, mask: Tensor, stop_rule: StopRule) -> bool:
+        """True where a step and the stop rule are known never to wait for the device, so that a GPU may take many steps as one graph."""
+        return False
 
     def generate(
         self,
@@ -109,6 +118,10 @@ class StepDecoder(Decoder):
         noise: Noise | None,
         on_frames: Callable[[Tensor], None] | None = None,
     ) -> Output:
+        if memory.is_cuda and not torch.is_grad_enabled() and bool((limit > 0).any()) and self.replayable(memory, mask, stop_rule):
+            from toolkit.decoders import replayed_generation  # it knows this module
+
+            return replayed_generation.generate(self, memory, mask, limit, stop_rule, noise, on_frames)
         state = self.start(memory, mask, noise, self.reduction, hard=True)
         frame = memory.new_zeros(memory.shape[0], self.n_mels)
         run = _Run(limit)
@@ -120,8 +133,6 @@ class StepDecoder(Decoder):
                 on_frames(frames)
             run.add(frames, stop_logit, weights, stop_rule(torch.sigmoid(stop_logit), weights, len(run.frames)))
         return run.output()
-
-    n_mels: int
 
 
 @dataclass

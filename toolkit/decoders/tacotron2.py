@@ -11,13 +11,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from toolkit.attentions.base import Attention
-from toolkit.decoders.base import DECODERS, Output, StepDecoder, Targets
+from toolkit.decoders import tacotron2_generation
+from toolkit.decoders.base import DECODERS, Output, StepDecoder, StopAtProbability, StopRule, Targets
 from toolkit.errors import ConfigError, nearest
 from toolkit.kernels.lstm_run import Keep, Weights
 from toolkit.kernels.teacher_forcing import Plan, attend_through, run_through
@@ -142,7 +144,9 @@ class Tacotron2Decoder(StepDecoder):
             hidden, contexts, weights = attend_through(plan, prenet, pieces, (first,))
             known = (hidden, contexts) if self.wiring == "nvidia" else (hidden,)
             top = run_through(plan._replace(keeps=(second_keep,)), known, second)
-        frames, stop_logits = self._project(torch.cat([top, contexts], 2).transpose(0, 1), self.reduction)
+        features = torch.cat([top, contexts], 2)
+        frames, stop_logits = self.frames(features).transpose(0, 1), self.stop(features).squeeze(2).transpose(0, 1)
+        frames = frames.reshape(len(frames), -1, self.n_mels)
         return Output(frames[:, : targets.mel.shape[1]], targets.lengths, stop_logits, weights.transpose(0, 1))
 
     def _recur(self, prenet: Tensor, state: Tacotron2State, allowed: Tensor | None = None) -> tuple[Tensor, Tensor, Tacotron2State]:
@@ -193,6 +197,26 @@ class Tacotron2Decoder(StepDecoder):
         rows, steps, _ = features.shape
         frames = self.frames(features).view(rows, steps, self.reduction, self.n_mels)[:, :, :reduction]
         return frames.reshape(rows, steps * reduction, self.n_mels), self.stop(features).squeeze(2)
+
+    def path(self, memory: Tensor, mask: Tensor) -> str:
+        step = tacotron2_generation.native_step(self, memory, mask, None)
+        return "torch" if step is None else f"native {self.execution.precision}"
+
+    def generate(
+        self,
+        memory: Tensor,
+        mask: Tensor,
+        limit: Tensor,
+        stop_rule: StopRule,
+        noise: Noise | None,
+        on_frames: Callable[[Tensor], None] | None = None,
+    ) -> Output:
+        native = tacotron2_generation.generate(self, memory, mask, limit, stop_rule, noise, on_frames)
+        return super().generate(memory, mask, limit, stop_rule, noise, on_frames) if native is None else native
+
+    def replayable(self, memory: Tensor, mask: Tensor, stop_rule: StopRule) -> bool:
+        ours = type(self) is Tacotron2Decoder and type(stop_rule) is StopAtProbability
+        return ours and self.attention.offered(self.attention.start(memory, mask, None, True)) is not None
 
 
 def previous_frames(mel: Tensor, reduction: int) -> Tensor:

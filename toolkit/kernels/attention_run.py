@@ -26,6 +26,8 @@ from torch import Tensor
 from toolkit.kernels.products import Product
 from toolkit.nn.additive_attention import AdditivePieces
 
+BLOCK_VALUES = 2**20  # of the tanh of a block of steps in the backward pass: what stays in a cache
+
 
 class Trace(NamedTuple):
     """What the steps leave behind."""
@@ -93,83 +95,121 @@ class _Past:
 
 
 class AttentionBackward:
-    """The steps in reverse: ``open`` a chunk, ``step`` down through it, ``close`` it, which adds to the gradients."""
+    """The steps in reverse; blocks of them are prepared at once. ``finish`` after the last one."""
 
     def __init__(self, pieces: AdditivePieces, trace: Trace) -> None:
         self.pieces, (self.queries, self.weights, self.sums) = pieces, trace
-        self.energy = torch.zeros_like(pieces.energy)
-        self.keys = torch.zeros_like(pieces.keys)
-        self.location = None if pieces.location is None else torch.zeros_like(pieces.location)
-        self.into_queries = torch.empty_like(self.queries)
-        self.into_contexts = self.queries.new_empty(*self.queries.shape[:2], pieces.memory.shape[2])
+        rows, symbols, width = pieces.keys.shape
+        steps, new = len(self.weights), pieces.memory.new_empty
+        self.energy, self.keys = torch.zeros_like(pieces.energy), torch.zeros_like(pieces.keys)
+        self.into_queries, self.into_contexts = torch.empty_like(self.queries), new(steps, rows, pieces.memory.shape[2])
         self.into_sum = torch.zeros_like(self.sums[0])  # of all later steps
-        self.into_weights: Tensor | None = None  # of the step after
-        if pieces.location is not None:
-            rows, symbols, _ = pieces.memory.shape
-            _, channels, kernel = pieces.location.shape
-            self.half = kernel // 2
-            self.skewed = self.queries.new_zeros(rows, channels, kernel, symbols + kernel - 1)
-            width = symbols + kernel - 1
-            # element (b, s, c, k) of this view stands at place s + k of row k
-            self.by_place = self.skewed.as_strided(
-                (rows, symbols, channels, kernel), (channels * kernel * width, 1, kernel * width, width + 1)
-            )
-
-    def open(self, start: int, stop: int) -> None:
-        """Begin a chunk: tanh, and what a gradient of the energies becomes before it (``slopes``) and in the taps (``taps``)."""
-        self.start, self.stop = start, stop
-        keys, location = self.pieces.keys, self.pieces.location
-        inner = keys + self.queries[start:stop, :, None]  # steps B S A
-        if location is not None:
-            self.seen = self._seen(start, stop)
-            inner.view(-1, inner.shape[-1]).addmm_(self.seen, location.flatten(1).t())
-        self.tanh = inner.tanh_()
-        self.slopes = (self.tanh * self.tanh).neg_().add_(1).mul_(self.pieces.energy)
-        if location is not None:
-            taps = self.slopes.flatten(0, 2) @ location.flatten(1)
-            self.taps = taps.view(*self.slopes.shape[:3], *location.shape[1:])
-        self.into_energies = torch.empty_like(self.weights[start:stop])
+        self.into_last: Tensor | None = None  # of the step after, as its last weights
+        self.block = max(1, min(steps, BLOCK_VALUES // pieces.keys.numel()))
+        self.start = self.stop = steps
+        self.tanh, self.slopes = new(self.block, rows, symbols, width), new(self.block, rows, symbols, width)
+        self.into_energies = new(self.block, rows, symbols)
+        self.past = None if pieces.location is None else _PastBackward(pieces, self.block)
 
     def step(self, t: int, into_context: Tensor, into_weights: Tensor | None) -> Tensor:
         """Gradients of the context ``B D`` and of the weights ``B S`` of step t -> that of the projected query ``B A``."""
+        if t < self.start:
+            self._close()
+            self._open(max(0, t + 1 - self.block), t + 1)
         k, weights = t - self.start, self.weights[t]
         self.into_contexts[t] = into_context
-        total = torch.bmm(self.pieces.memory, into_context[:, :, None])[:, :, 0]
-        if self.location is not None:
-            total += self.into_sum
-        if self.into_weights is not None:
-            total += self.into_weights
-        if into_weights is not None:
-            total += into_weights
+        total = torch.bmm(into_context[:, None], self.pieces.memory.transpose(1, 2))[:, 0]
+        for more in (into_weights, self.into_last, self.into_sum if self.past is not None else None):
+            if more is not None:
+                total += more
         into_energies = torch._softmax_backward_data(total, weights, 1, weights.dtype, grad_input=self.into_energies[k])
-        if self.location is not None:
-            torch.mul(self.taps[k], into_energies[:, :, None, None], out=self.by_place)
-            into_past = self.skewed.sum(2)[:, :, self.half : self.half + weights.shape[1]]
+        if self.past is not None:
+            into_past = self.past.step(k, into_energies)
             self.into_sum += into_past[:, -1]
-            self.into_weights = into_past[:, 0] if self.pieces.previous else None
+            self.into_last = into_past[:, 0] if self.pieces.previous else None
         torch.bmm(into_energies[:, None], self.slopes[k], out=self.into_queries[t][:, None])
+        self.keys.addcmul_(self.slopes[k], into_energies[:, :, None])
         return self.into_queries[t]
 
-    def close(self) -> None:
-        """End the chunk: its part of the gradients of keys, energy and location."""
-        into_energies = self.into_energies.flatten()
-        self.energy.addmv_(self.tanh.flatten(0, 2).t(), into_energies)
-        self.slopes *= self.into_energies[..., None]
-        self.keys += self.slopes.sum(0)
-        if self.location is not None:
-            self.location += (self.slopes.flatten(0, 2).t() @ self.seen).view_as(self.location)
+    def finish(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Gradients of memory (by way of the contexts), keys, energy and location."""
+        self._close()
+        memory = torch.bmm(self.weights.permute(1, 2, 0), self.into_contexts.transpose(0, 1))
+        return memory, self.keys, self.energy, self.past.gradient() if self.past is not None else None
 
-    def memory(self) -> Tensor:
-        """Gradient of the memory by way of the contexts, ``B S D``."""
-        return torch.bmm(self.weights.permute(1, 2, 0), self.into_contexts.transpose(0, 1))
+    def _open(self, start: int, stop: int) -> None:
+        """Begin a block: tanh, and what the gradient of an energy is multiplied with on its way before the tanh (``slopes``)."""
+        self.start, self.stop = start, stop
+        tanh, slopes = self.tanh[: stop - start], self.slopes[: stop - start]
+        torch.add(self.pieces.keys, self.queries[start:stop, :, None], out=tanh)
+        if self.past is not None:
+            self.past.look(tanh, self.sums[start:stop], self._last(start, stop))
+        tanh.tanh_()
+        torch.ops.aten.tanh_backward.grad_input(self.pieces.energy.expand_as(tanh), tanh, grad_input=slopes)
+        if self.past is not None:
+            self.past.open(slopes)
 
-    def _seen(self, start: int, stop: int) -> Tensor:
-        """What the kernel saw in each step of a chunk, ``steps*B*S C*K``."""
-        assert self.pieces.location is not None
-        kernel = self.pieces.location.shape[2]
-        channels = [self.sums[start:stop]]
-        if self.pieces.previous:
-            last = self.weights[start - 1 : stop - 1] if start else torch.cat([torch.zeros_like(self.sums[:1]), self.weights[: stop - 1]])
-            channels.insert(0, last)
-        padded = torch.nn.functional.pad(torch.stack(channels, 2), (kernel // 2, kernel // 2))  # steps B C S+2P
-        return windows(padded, kernel).transpose(2, 3).flatten(0, 2).flatten(1)
+    def _close(self) -> None:
+        """End the block: its part of the gradients of energy and location."""
+        count = self.stop - self.start
+        if count:
+            into_energies = self.into_energies[:count].flatten()
+            self.energy.addmv_(self.tanh[:count].flatten(0, 2).t(), into_energies)
+            if self.past is not None:
+                self.past.close(self.slopes[:count], into_energies)
+
+    def _last(self, start: int, stop: int) -> Tensor | None:
+        """Weights of the step before each of a block."""
+        if not self.pieces.previous:
+            return None
+        return self.weights[start - 1 : stop - 1] if start else torch.cat([torch.zeros_like(self.sums[:1]), self.weights[: stop - 1]])
+
+
+class _PastBackward:
+    """What the past of each step of a block has to do with the gradients."""
+
+    def __init__(self, pieces: AdditivePieces, block: int) -> None:
+        assert pieces.location is not None
+        rows, symbols, _ = pieces.memory.shape
+        _, self.channels, self.kernel = pieces.location.shape
+        width, new = symbols + self.kernel - 1, pieces.memory.new_zeros
+        self.inner = slice(self.kernel // 2, self.kernel // 2 + symbols)
+        self.location = pieces.location.flatten(1)  # A C*K
+        self.total = torch.zeros_like(self.location).t().contiguous()
+        self.padded = new(block, rows, self.channels, width)
+        self.seen = new(block, rows, symbols, self.channels, self.kernel)
+        self.taps = torch.empty_like(self.seen)
+        self.skewed = new(rows, self.channels, self.kernel, width)
+        # element (b, s, c, k) of this view is element (b, c, k, k + s) of what it is a view of
+        strides = (self.skewed.stride(0), 1, self.skewed.stride(1), width + 1)
+        self.by_place = self.skewed.as_strided((rows, symbols, self.channels, self.kernel), strides)
+
+    def look(self, inner: Tensor, sums: Tensor, last: Tensor | None) -> None:
+        """Add what the kernel makes of the past of each step to ``inner``, ``steps B S A``."""
+        count = len(inner)
+        self.padded[:count, :, -1, self.inner] = sums
+        if last is not None:
+            self.padded[:count, :, 0, self.inner] = last
+        self.seen[:count] = windows(self.padded[:count], self.kernel).transpose(2, 3)
+        inner.flatten(0, 2).addmm_(self._flat(self.seen, count), self.location.t())
+
+    def open(self, slopes: Tensor) -> None:
+        """Gradients of what each window sees, for a gradient of 1 of its energy."""
+        torch.mm(slopes.flatten(0, 2), self.location, out=self._flat(self.taps, len(slopes)))
+
+    def step(self, k: int, into_energies: Tensor) -> Tensor:
+        """Gradient of the energies ``B S`` -> that of the past ``B C S``, the drawing above."""
+        torch.mul(self.taps[k], into_energies[:, :, None, None], out=self.by_place)
+        return self.skewed.sum(2)[:, :, self.inner]
+
+    def close(self, slopes: Tensor, into_energies: Tensor) -> None:
+        """The block's part of the gradient of the kernel."""
+        seen = self._flat(self.seen, len(slopes)).mul_(into_energies[:, None])
+        self.total += seen.t() @ slopes.flatten(0, 2)
+
+    def gradient(self) -> Tensor:
+        """Of the location, ``A C K``."""
+        return self.total.t().reshape(-1, self.channels, self.kernel)
+
+    def _flat(self, tensor: Tensor, count: int) -> Tensor:
+        return tensor[:count].flatten(0, 2).flatten(1)

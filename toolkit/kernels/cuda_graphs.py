@@ -43,7 +43,7 @@ class Replay:
     def _captured(self) -> torch.cuda.CUDAGraph:
         with torch.cuda.device(self._device):
             before = [tensor.clone() for tensor in self._state]
-            side = torch.cuda.Stream()
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 for _ in range(WARM_UP):

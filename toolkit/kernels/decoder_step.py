@@ -6,7 +6,7 @@ nothing but the folding of location filters and their projection, which the atte
 
 ::
 
-    Net (tensors) --pack--> Packed (weights, shared) --start--> Generation (state of the rows) --run--> Steps, Steps, ...
+    StepWeights --pack--> Packed (shared) --start--> Generation (state of the rows) --run--> Steps, Steps, ...
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Cell(NamedTuple):
     bias: Tensor  # 4H
 
 
-class Net(NamedTuple):
+class StepWeights(NamedTuple):
     """The weights of a decoder and how it is wired."""
 
     prenet: tuple[Affine, ...]  # ReLU after each
@@ -96,7 +96,7 @@ class Packed:
         precision: fp32 | bf16 | int8, of all products with the decoder's weights. State, attention and gates are fp32.
     """
 
-    def __init__(self, library: Library, net: Net, pieces: AdditivePieces, precision: str) -> None:
+    def __init__(self, library: Library, net: StepWeights, pieces: AdditivePieces, precision: str) -> None:
         self.functions = _functions(library)
         self.mels, self.reduction = net.mels, net.frames.weight.shape[0] // net.mels
         location = pieces.location
@@ -111,10 +111,10 @@ class Packed:
         tensors = [*net.first, *net.second, pieces.query, folded, pieces.energy, *net.frames, *net.stop]
         held = [_plain(tensor) for tensor in tensors]  # alive until they are packed
         layers = [(_plain(layer.weight), _plain(layer.bias)) for layer in net.prenet]
-        weights = _Weights(**{name: tensor.data_ptr() for name, tensor in zip(_WEIGHTS, held, strict=True)})
+        pointers = _Weights(**{name: tensor.data_ptr() for name, tensor in zip(_WEIGHTS, held, strict=True)})
         for i, (weight, bias) in enumerate(layers):
-            weights.prenet[i], weights.prenet_bias[i] = weight.data_ptr(), bias.data_ptr()
-        self.handle = _made(self.functions.decoder_new(ctypes.byref(shape), ctypes.byref(weights)))
+            pointers.prenet[i], pointers.prenet_bias[i] = weight.data_ptr(), bias.data_ptr()
+        self.handle = _made(self.functions.decoder_new(ctypes.byref(shape), ctypes.byref(pointers)))
         weakref.finalize(self, self.functions.decoder_free, self.handle)
 
     @property

@@ -25,6 +25,8 @@ from torch import Tensor
 from toolkit.kernels.products import Product, transposed_product
 
 CHUNK_ROWS = 512  # steps times batch of the products outside the loop
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+_tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
 class Weights(NamedTuple):
@@ -89,7 +91,7 @@ class LstmForward:
     ) -> None:
         self.known, self.fed, self.keep, self.low, self.record = known, fed, keep, low, record
         self.units, self.bias, new = weights.hidden.shape[1], weights.bias, weights.hidden.new_empty
-        outside, inside = weights.input.split([weights.input.shape[1] - fed, fed], 1)
+        outside, inside = torch.split(weights.input, [weights.input.shape[1] - fed, fed], 1)
         self.outside = outside.t() if low is None else outside.t().to(low)
         self.inside = Product(torch.cat([inside, weights.hidden], 1), rows, low)
         held = steps if record else min(steps, chunk_length(rows))
@@ -139,41 +141,40 @@ class LstmForward:
 
 
 class LstmBackward:
-    """The steps in reverse: ``open`` a chunk, ``step`` down through it, ``close`` it, which adds to the gradients.
+    """The steps in reverse: ``open`` a chunk, ``step`` down through it, ``close`` it; ``finish`` after the last one.
 
     ``weights`` and ``known`` hold the gradients in the shapes of those of the forward pass.
     """
 
-    def __init__(
-        self, weights: Weights, known: Sequence[Tensor], fed: int, keep: Keep, trace: Trace, low: torch.dtype | None
-    ) -> None:
+    def __init__(self, weights: Weights, known: Sequence[Tensor], fed: int, keep: Keep, trace: Trace, low: torch.dtype | None) -> None:
         self.inputs, self.gates, self.cells = trace
         self.values, self.keep, self.low, self.fed = known, keep, low, fed
         self.units, self.outer = weights.hidden.shape[1], weights.input.shape[1] - fed
-        outside, inside = weights.input.split([self.outer, fed], 1)
+        outside, inside = torch.split(weights.input, [self.outer, fed], 1)
         self.outside = outside if low is None else outside.to(low)
         self.inside = Product(torch.cat([inside, weights.hidden], 1).t(), self.inputs.shape[1], low)
         self.weights = Weights(*(torch.zeros_like(weight) for weight in weights))
         self.known = [torch.empty_like(value, memory_format=torch.contiguous_format) for value in known]
         self.into_cell = torch.zeros_like(self.cells[0])
+        self.all_slopes = None if low is None else torch.empty_like(self.gates)
 
     def open(self, start: int, stop: int) -> None:
         """Begin a chunk of steps: the derivatives of everything in it that is known before the loop.
 
         ``slopes`` has the layout of the gates: times the gradient of the new c (of the new h in the last quarter) it becomes
-        the gradient before the nonlinearity.
+        the gradient before the nonlinearity. A sigmoid's gradient is g y (1 - y), that of a tanh g (1 - y y).
         """
         self.start, self.stop = start, stop
-        entry, forget, candidate, output = self.gates[start:stop].float().chunk(4, 2)
-        before = self.cells[start:stop]
-        squashed = torch.tanh(forget * before + entry * candidate)
-        self.slopes = torch.empty_like(self.gates[start:stop], dtype=torch.float32)
+        gates, before = self.gates[start:stop].float(), self.cells[start:stop]
+        entry, forget, candidate, output = gates.chunk(4, 2)
+        squashed = torch.addcmul(forget * before, entry, candidate).tanh_()
+        self.slopes = torch.empty_like(gates)
         to_entry, to_forget, to_candidate, to_output = self.slopes.chunk(4, 2)
-        torch.mul(candidate, entry, out=to_entry).mul_(1 - entry)
-        torch.mul(before, forget, out=to_forget).mul_(1 - forget)
-        torch.mul(entry, 1 - candidate * candidate, out=to_candidate)
-        torch.mul(squashed, output, out=to_output).mul_(1 - output)
-        self.through_tanh = squashed.square_().neg_().add_(1).mul_(output)
+        _sigmoid_backward(candidate, entry, grad_input=to_entry)
+        _sigmoid_backward(before, forget, grad_input=to_forget)
+        _tanh_backward(entry, candidate, grad_input=to_candidate)
+        _sigmoid_backward(squashed, output, grad_input=to_output)
+        self.through_tanh = _tanh_backward(output, squashed, grad_input=squashed)
         self.forget = forget
         self.kept = self.keep.chunk(start, stop, self.cells)
         if self.kept is not None:
@@ -194,23 +195,31 @@ class LstmBackward:
             self.into_cell = new_cell * self.forget[k]
         else:
             self.into_cell = (self.into_cell * self.kept[1][k]).addcmul_(new_cell, self.forget[k])
-        fed, before = self.inside(slopes).float().split([self.fed, units], 1)
+        fed, before = torch.split(self.inside(slopes).float(), [self.fed, units], 1)
         if self.kept is not None:
             before.addcmul_(into_hidden, self.kept[0][k])
         return fed, before
 
     def close(self) -> None:
-        """End the chunk: its part of the gradients of weights and known inputs, a product for each."""
-        start, stop = self.start, self.stop
-        slopes = self.slopes.flatten(0, 1)
-        self.weights.bias.add_(slopes.sum(0))
-        looped = self.inputs[start:stop].flatten(0, 1)
-        if self.low is not None:
-            slopes, looped = slopes.to(self.low), looped.to(self.low)
+        """End the chunk. Its part of the gradients is a product each; in lower precision ``finish`` makes one of all chunks."""
+        self.weights.bias.add_(self.slopes.flatten(0, 1).sum(0))
+        if self.all_slopes is None:
+            self._add_products(self.slopes, self.start, self.stop)
+        else:
+            self.all_slopes[self.start : self.stop] = self.slopes
+
+    def finish(self) -> None:
+        """After the last chunk: ``weights`` and ``known`` are complete."""
+        if self.all_slopes is not None:
+            self._add_products(self.all_slopes, 0, len(self.all_slopes))
+
+    def _add_products(self, slopes: Tensor, start: int, stop: int) -> None:
+        looped = self.inputs[start:stop].to(slopes.dtype).flatten(0, 1)
+        slopes = slopes.flatten(0, 1)
         transposed_product(slopes, looped[:, : self.fed], self.weights.input[:, self.outer :])
         transposed_product(slopes, looped[:, self.fed :], self.weights.hidden)
         if self.values:
             transposed_product(slopes, _known(self.values, start, stop, self.low), self.weights.input[:, : self.outer])
             into_known = (slopes @ self.outside).view(stop - start, -1, self.outer)
-            for gradient, part in zip(self.known, into_known.split([value.shape[2] for value in self.values], 2), strict=True):
+            for gradient, part in zip(self.known, torch.split(into_known, [value.shape[2] for value in self.values], 2), strict=True):
                 gradient[start:stop] = part

@@ -91,8 +91,14 @@ def sources() -> list[Path]:
 
 def fingerprint() -> str:
     """Twelve hex digits of the sources, the compiler's flags and the kind of machine."""
+    return _fingerprint(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in sources()))
+
+
+@functools.lru_cache(2)
+def _fingerprint(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of files with their times and sizes: they are not read again for every net."""
     flags = repr((FLAGS, [tuple(target)[:2] for target in TARGETS.values()], platform.system(), platform.machine()))
-    return hashlib.sha256(b"\0".join([flags.encode(), *(path.read_bytes() for path in sources())])).hexdigest()[:12]
+    return hashlib.sha256(b"\0".join([flags.encode(), *(path.read_bytes() for path, *_ in files)])).hexdigest()[:12]
 
 
 def here() -> list[Target]:

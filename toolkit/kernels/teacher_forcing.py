@@ -42,9 +42,7 @@ class Plan(NamedTuple):
     previous: bool = False  # the location has a channel for the last weights
 
 
-def attend_through(
-    plan: Plan, known: Tensor, pieces: AdditivePieces, cells: Sequence[Weights]
-) -> tuple[Tensor, Tensor, Tensor]:
+def attend_through(plan: Plan, known: Tensor, pieces: AdditivePieces, cells: Sequence[Weights]) -> tuple[Tensor, Tensor, Tensor]:
     """The loop around an attention and its one or two cells.
 
     Args:
@@ -108,14 +106,16 @@ class _Running(torch.autograd.Function):
                 for t in reversed(range(start, stop)):
                     _, carried = run.step(t, into_hidden[t] + carried)
                 run.close()
+            run.finish()
         return None, *run.weights, *run.known
 
 
 class _Attending(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, plan: Plan, known: Tensor, memory: Tensor, keys: Tensor, query: Tensor, energy: Tensor, location: Tensor | None, *flat: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx: Any, plan: Plan, known: Tensor, memory: Tensor, keys: Tensor, query: Tensor, energy: Tensor,
+        location: Tensor | None, *flat: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         steps, rows = known.shape[:2]
         assert plan.mask is not None
         pieces = AdditivePieces(memory, keys, plan.mask, query, energy, location, plan.previous)
@@ -150,6 +150,7 @@ class _Attending(torch.autograd.Function):
         known, memory, keys, query, energy, location, *rest = ctx.saved_tensors
         count = len(plan.keeps) * CELL
         flat, traces = rest[:count], rest[count + 3 :]
+        assert plan.mask is not None
         pieces = AdditivePieces(memory, keys, plan.mask, query, energy, location, plan.previous)
         steps, rows = known.shape[:2]
         with torch.autocast(memory.device.type, enabled=False):
@@ -160,15 +161,18 @@ class _Attending(torch.autograd.Function):
             ]
             back = _StepBack(plan, pieces, attention, runs, (into_hidden, into_contexts, into_weights))
             for start, stop in reversed(list(chunks(steps, rows))):
-                for part in (attention, *runs):
-                    part.open(start, stop)
+                for run in runs:
+                    run.open(start, stop)
                 for t in reversed(range(start, stop)):
                     back(t)
-                for part in (attention, *runs):
-                    part.close()
+                for run in runs:
+                    run.close()
+            for run in runs:
+                run.finish()
+            into_memory, into_keys, into_energy, into_location = attention.finish()
             into_query = attention.into_queries.flatten(0, 1).t() @ back.queries().flatten(0, 1)
             gradients = [tensor for run in runs for tensor in run.weights]
-            return None, runs[0].known[0], attention.memory(), attention.keys, into_query, attention.energy, attention.location, *gradients
+            return None, runs[0].known[0], into_memory, into_keys, into_query, into_energy, into_location, *gradients
 
 
 def _cells(flat: Sequence[Tensor], memory_dim: int) -> Iterator[tuple[Weights, int]]:

@@ -30,7 +30,8 @@ from toolkit.nn.upsampling import LinearUpsampling, TransposedUpsampling, hold_e
 logger = logging.getLogger(__name__)
 
 WIDTH_STEP = 32  # channels come in multiples of this
-BLOCK_FRAMES = 4
+BLOCK_FRAMES = 4  # of conditions that are held at once
+EXACT = Execution()
 
 
 class Net(Protocol):
@@ -77,7 +78,7 @@ class _Block(ctypes.Structure):
     ]
 
 
-def supports(net: Net, execution: Execution = Execution()) -> str | None:
+def supports(net: Net, execution: Execution = EXACT) -> str | None:
     """None where the kernel can speak this net here, else the reason in a line."""
     weight = net.stack.first.weight
     gate, skip, residual = net.stack.each()[0].skip.in_features, net.stack.hidden.in_features, net.stack.first.out_features
@@ -196,11 +197,11 @@ class NativeGeneration:
 
 
 def generation(net: Net, rows: int, noise: Noise | None, execution: Execution) -> NativeGeneration | None:
-    """The start of a generation by the kernel, or None: then the torch path is to be taken, which knows fp32 only."""
+    """The start of a generation by the kernel, or None: then the torch path is to be taken, which knows fp32 and bf16."""
     reason = supports(net, execution)
     if reason is None:
         return NativeGeneration(net, rows, noise, PackedNet(net, execution.precision), execution.workers)
-    if execution.precision != "fp32":
+    if execution.precision not in ("fp32", "bf16"):
         logger.warning("wavenet: speaks in fp32 by torch, not in %s: %s", execution.precision, reason)
     return None
 

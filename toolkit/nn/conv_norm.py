@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from toolkit.nn.batch_norm import BatchNorm
+from toolkit.nn.dropout import Dropout
 
 
 class ConvNorm(nn.Module):
@@ -26,7 +27,7 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv1d(channels_in, channels_out, kernel_size, padding=kernel_size // 2)
         self.norm = BatchNorm(channels_out)
         self.activation = activation
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """``B C T`` with mask ``B T`` -> ``B C' T``."""

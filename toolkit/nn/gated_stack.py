@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from toolkit.nn.fused_gated_layers import gated_layers
 from toolkit.nn.gated_layer import RESIDUAL_SCALE, GatedLayer, linear
+
+
+class FastSkips(Protocol):
+    """``GatedStack.skips`` by other means."""
+
+    def __call__(
+        self, stack: GatedStack, x: Tensor, condition: Tensor, exists: Tensor | None, count: int, dtype: torch.dtype, /
+    ) -> Tensor: ...
 
 
 class GatedStack(nn.Module):
@@ -61,7 +68,14 @@ class GatedStack(nn.Module):
         """Earlier positions that one output depends on; with its own, the receptive field is one more."""
         return sum(layer.reach for layer in self.each())
 
-    def forward(self, inputs: Tensor, condition: Tensor, exists: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
+    def forward(
+        self,
+        inputs: Tensor,
+        condition: Tensor,
+        exists: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        fast: FastSkips | None = None,
+    ) -> Tensor:
         """The outputs of the positions that see their whole receptive field.
 
         Args:
@@ -69,25 +83,21 @@ class GatedStack(nn.Module):
             condition: ``B T C``.
             exists: bool ``B T``, False before the utterance. What layers hold there is zero, as in generation before its start.
             dtype: of the products inside the layers; sums over layers and the head stay as they are.
+            fast: computes ``skips`` in its stead.
 
         Returns:
             ``B T-reach outputs``.
         """
         count = inputs.shape[1] - self.reach
         dtype = dtype or inputs.dtype
-        x, condition = self.first(inputs), condition.to(dtype)
-        if torch.is_grad_enabled() and not (self.training and self.dropout.p):
-            units = gated_layers(self.each(), x, condition, exists, count, dtype)
-            skip = torch.cat([layer.skip.weight for layer in self.each()], 1).to(dtype)
-            skips = F.linear(units, skip).to(x.dtype) + torch.stack([layer.skip.bias for layer in self.each()]).sum(0)
-        else:
-            skips = self.skips(x, condition, exists, count, dtype)
+        x = self.first(inputs)
+        skips = fast(self, x, condition, exists, count, dtype) if fast else self.skips(x, condition, exists, count, dtype)
         output: Tensor = self.last(F.relu(self.hidden(F.relu(skips * self.skip_scale))))
         return output
 
     def skips(self, x: Tensor, condition: Tensor, exists: Tensor | None, count: int, dtype: torch.dtype) -> Tensor:
-        """Sum of the skips at the last ``count`` positions, ``B count skip``. In training ``fused_gated_layers`` does it faster."""
-        total = x.new_zeros(())
+        """Sum of the skips at the last ``count`` positions, ``B count skip``."""
+        total, condition = x.new_zeros(()), condition.to(dtype)
         for layer in self.each():
             if exists is not None:
                 x = x * exists[:, -x.shape[1] :, None]

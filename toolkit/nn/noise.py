@@ -67,7 +67,7 @@ class Noise:
             return held[2]
         per_stream = rows if self.shared else 1
         drawn = [draw(length, per_stream, width, generator=self._generator(key, law, name, k), device=self.device) for key in self.streams]
-        block = torch.cat(drawn, 1).transpose(0, 1)  # rows x length x width
+        block = (drawn[0] if self.shared else torch.cat(drawn, 1)).transpose(0, 1)  # rows x length x width
         self._blocks[law, name] = (k, width, block)
         return block
 

@@ -56,9 +56,9 @@ class Mel2Wav(SystemTask):
         """Nothing beyond the losses: a sample-by-sample vocoder is too slow to be heard at each validation."""
         return Observation({}, {}, {})
 
-    def made_up_batch(self, rows: int = 2) -> WaveBatch:
+    def made_up_batch(self, rows: int = 2, crop: int = 4) -> WaveBatch:
         """A batch of random numbers of the right shapes, to try a configuration before any data is touched."""
-        features, vocoder, crop = self.system.features, self.vocoder, min(self.system.crops.frames, 4)
+        features, vocoder, crop = self.system.features, self.vocoder, min(self.system.crops.frames, crop)
         samples = (vocoder.context + crop) * features.hop
         return WaveBatch(
             ids=[f"made-up-{i}" for i in range(rows)],

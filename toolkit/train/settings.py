@@ -10,7 +10,7 @@ from toolkit.registry import Part
 from toolkit.train.optimisers import OPTIMISERS, Optimiser
 from toolkit.train.schedules import SCHEDULES, Schedule
 
-PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class Training:
     """One training. Intervals are in updates ("steps").
 
     ``average`` is the decay of the exponential moving average of the weights, None for none; ``keep_best`` checkpoints
-    by validation loss are kept and, where larger than one, averaged at the end.
+    by validation loss are kept and, where larger than one, averaged at the end. ``precision``: ``bf16`` and ``fp16`` are
+    autocast; ``tf32`` lets matrix products of float32 use TensorFloat-32, which PyTorch does not by default (10 bits instead
+    of 23, GPUs only), and is float32 otherwise.
     """
 
     batch: Batch = field(default_factory=Batch)

@@ -45,8 +45,10 @@ class Trainer:
         self, module: nn.Module, train: Data, dev: Data, settings: Training, folder: Path, seed: int,
         identity: Mapping[str, Any], process: Processes,
     ) -> None:  # fmt: skip
-        if settings.precision == "fp16" and process.device.type != "cuda":
-            raise ConfigError("precision: half precision needs a GPU, got 'fp16'; use bf16 or fp32")
+        if settings.precision in ("tf32", "fp16") and process.device.type != "cuda":
+            raise ConfigError(f"precision: needs a GPU, got {settings.precision!r}; use bf16 or fp32")
+        if settings.precision == "tf32":
+            torch.set_float32_matmul_precision("high")
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self.mine = process.mine(settings.batch.global_ // settings.batch.micro)

@@ -26,6 +26,10 @@ class Vocoder(nn.Module):
     def use_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Take mean and deviation ``F`` of the conditioning frames. A part that does not normalise has no use for them."""
 
+    def path(self) -> str:
+        """Which code ``generate`` would run here and now: ``torch``, with a reason if there is one, or ``native`` and what."""
+        return "torch"
+
     def losses(self, batch: WaveBatch, turn: str) -> dict[str, Tensor]:
         """Sums over the batch divided by the counts of the global batch; the trainer adds them up and descends."""
         raise NotImplementedError

@@ -68,5 +68,5 @@ class GriffinLim(Vocoder):
         magnitude = linear_magnitude(mel, self.features)
         sharp = magnitude**self.power
         sharp *= np.linalg.norm(magnitude) / np.linalg.norm(sharp)
-        wave = griffin_lim(sharp, self.features, self.iterations, self.momentum, seed)
+        wave = griffin_lim(sharp, self.features, self.iterations, self.momentum, seed, self.execution.workers)
         return wave if self.peak is None else wave * np.float32(self.peak / max(float(np.abs(wave).max()), 1e-9))

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from toolkit.audio.mel import MelSettings
 from toolkit.data.batches import WaveBatch
 from toolkit.errors import ConfigError
+from toolkit.kernels import gated_layers
 from toolkit.kernels import wavenet as native_wavenet
 from toolkit.kernels.wavenet import NativeGeneration
 from toolkit.nn import mixture_of_logistics
 from toolkit.nn.frame_network import FrameNetwork
-from toolkit.nn.gated_stack import GatedStack, dilation_cycles
+from toolkit.nn.gated_stack import FastSkips, GatedStack, dilation_cycles
 from toolkit.nn.lp_shift import PredictionShift, Shift, TargetScale, delayed, predict
 from toolkit.nn.masks import padding_mask
 from toolkit.nn.noise import Noise
@@ -100,6 +101,7 @@ class WaveNet(Vocoder):
         dilations = dilations or dilation_cycles(layers, cycles)
         widths = (residual, gate, skip)
         self.stack = GatedStack(self.shift.inputs, self.upsampling.channels, 3 * mixtures, dilations, kernel_size, *widths, dropout)
+        self.skips: FastSkips | None = gated_layers.skips  # None: the plain layers
         self._start_mixture()
         self.before = self.frame_network.reach
         self.lookahead = max(self.frame_network.reach + self.upsampling.after, self.shift.after)
@@ -144,7 +146,7 @@ class WaveNet(Vocoder):
         exists = None
         if bool((batch.first < 0).any()):
             exists = torch.arange(start, batch.wave.shape[1], device=batch.wave.device) >= (-batch.first * self.hop)[:, None]
-        mixture = self.stack(inputs[:, start:], conditions[:, start:], exists, self.products if self.training else None)
+        mixture = self.stack(inputs[:, start:], conditions[:, start:], exists, self.products if self.training else None, self.skips)
         nats = self._nats(mixture, target[:, scored], shift.gain[:, scored], batch.wave[:, scored])
         padding = padding_mask(batch.ends - batch.context * self.hop, nats.shape[1])
         return {"nll": -nats.masked_fill(padding, 0.0).sum() / batch.counts.samples}
@@ -155,7 +157,8 @@ class WaveNet(Vocoder):
         inputs, _ = self._signals(wave, shift)
         past = self.stack.reach
         exists = torch.arange(-past, wave.shape[1], device=wave.device)[None] >= 0
-        mixture: Tensor = self.stack(nn.functional.pad(inputs, (0, 0, past, 0)), nn.functional.pad(conditions, (0, 0, past, 0)), exists)
+        edge = (0, 0, past, 0)
+        mixture: Tensor = self.stack(nn.functional.pad(inputs, edge), nn.functional.pad(conditions, edge), exists, fast=self.skips)
         return mixture
 
     def log_likelihood(self, condition: Tensor, wave: Tensor, lengths: Tensor) -> Tensor:
@@ -204,9 +207,13 @@ class WaveNet(Vocoder):
         edges = (self.before, self.lookahead)
         return wavenet_folding.speak_folded(self._speak_rows, held, lengths, noise, self.execution.folds, shared, edges, self.hop)
 
+    def path(self) -> str:
+        reason = native_wavenet.supports(self, self.execution)
+        return f"native {self.execution.precision}" if reason is None else f"torch: {reason}"
+
     def _start(self, rows: int, noise: Noise | None) -> Generation | NativeGeneration:
         """Rows to be spoken, by the native kernel where there is one for this net."""
-        return native_wavenet.generation(self, rows, noise, self.execution) or Generation(self, rows, noise)
+        return native_wavenet.generation(self, rows, noise, self.execution) or Generation(self, rows, noise, self.execution)
 
     def _speak_rows(self, held: Tensor, lengths: Tensor, noise: Noise | None) -> Tensor:
         """``held`` ``B before+T+lookahead F`` -> wave ``B T*hop``, 0 past the length."""

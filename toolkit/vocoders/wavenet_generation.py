@@ -5,13 +5,13 @@ the loop over layers then has five operations, all into memory that is allocated
 such memory and never waits for the device, so on a GPU it is a CUDA graph::
 
     ring       slots of all layers, B C        what entered layer l at time t stands in slot offset[l] + t mod reach[l]
-    projected  n, L B 2G                       what the conditions of the block's samples give to the gates
-    entered    L B C                           what enters the layers at the present sample; copied to the ring after it
+    entered    L, B C+Y                        what enters the layers at the present sample, copied to the ring after it; conditions
     gates      L B 2G  ->  units  B L*G        tanh and sigmoid; all units together give the skips
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Protocol
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from toolkit.kernels.cuda_graphs import Replay
 from toolkit.nn import mixture_of_logistics
+from toolkit.nn.execution import Execution, torch_threads
 from toolkit.nn.gated_layer import RESIDUAL_SCALE
 from toolkit.nn.gated_stack import GatedStack
 from toolkit.nn.lp_shift import PredictionShift, Shift, TargetScale
@@ -26,8 +27,9 @@ from toolkit.nn.noise import Noise
 
 HALF_BIN = 2.0**-16  # levels of a 16-bit file lie 2^-15 apart, from -1
 LEVEL_MAX = 1.0 - 2.0**-15
-BLOCK_VALUES = {"cpu": 2**21, "cuda": 2**25}  # projected conditions that are held at once
+PLAIN = Execution()
 MOST_SAMPLES = 64  # of a block
+MANY_VALUES = 2**13  # of all rows between two layers; with fewer, threads wait for each other
 
 
 class Net(Protocol):
@@ -55,9 +57,8 @@ class _Weights:
         width, taps = self.residual, layers[0].kernel_size
         gates = torch.stack([layer.gates.weight for layer in layers]).to(dtype)  # L 2G kC+Y
         self.past = [gates[:, :, k * width : (k + 1) * width].transpose(1, 2).contiguous() for k in range(taps - 1)]  # L C 2G
-        self.now = [weight.T.contiguous() for weight in gates[:, :, (taps - 1) * width : taps * width]]
-        self.condition = gates[:, :, taps * width :].flatten(0, 1).T.contiguous()  # Y L*2G
-        self.condition_bias = torch.cat([layer.gates.bias for layer in layers]).to(dtype)
+        self.now = [weight.T.contiguous() for weight in gates[:, :, (taps - 1) * width :]]  # C+Y 2G
+        self.gates_bias = torch.stack([layer.gates.bias for layer in layers])[:, None].to(dtype)  # L 1 2G
         self.onward = [layer.residual.weight.T.contiguous().to(dtype) for layer in layers if layer.residual is not None]
         self.skip = torch.cat([layer.skip.weight for layer in layers], 1).T.to(dtype) * stack.skip_scale  # L*G S
         self.skip_bias = (torch.stack([layer.skip.bias for layer in layers]).sum(0) * stack.skip_scale).to(dtype)
@@ -69,18 +70,18 @@ class _Weights:
 class Generation:
     """Rows that are being spoken.
 
-    With ``precision`` ``bf16`` products inside layers and what is kept of earlier samples have eight bits; sums over layers, the
-    input and the head do not. Other precisions are those of the net's own weights.
+    With ``execution.precision`` ``bf16`` products inside layers and what is kept of earlier samples have eight bits; sums over
+    layers, the input and the head do not. Any other precision is that of the net's weights. Many rows use several threads.
 
     Attributes:
         rows: numbers of the rows that still speak.
         trace: None, or a list that receives the mixture ``B 3K`` of each sample.
     """
 
-    def __init__(self, net: Net, rows: int, noise: Noise | None, precision: str = "fp32") -> None:
-        self.net, self.noise, self.total = net, noise, rows
+    def __init__(self, net: Net, rows: int, noise: Noise | None, execution: Execution = PLAIN) -> None:
+        self.net, self.noise, self.total, self.execution = net, noise, rows, execution
         like = net.stack.first.weight
-        self.dtype = torch.bfloat16 if precision == "bf16" and like.dtype == torch.float32 else like.dtype
+        self.dtype = torch.bfloat16 if execution.precision == "bf16" and like.dtype == torch.float32 else like.dtype
         self.weights = _Weights(net.stack, self.dtype)
         self.rows = torch.arange(rows, device=like.device)
         self.position = 0
@@ -96,13 +97,15 @@ class Generation:
         self.block: _Block | None = None
 
     def keep(self, speaking: Tensor) -> None:
-        """Drop the rows that are not in ``speaking``, bool over all rows of the start."""
+        """Drop the rows that are not in ``speaking``, bool over all rows of the start; on a GPU, for a new graph, once half are done."""
         kept = speaking[self.rows]
-        if not bool(kept.all()):
-            self.rows = self.rows[kept]
-            self.ring, self.signal = self.ring[:, kept], self.signal[:, kept]
-            self.wave, self.inputs = self.wave[kept], self.inputs[:, kept]
-            self.block = None
+        left = int(kept.sum())
+        if left == len(self.rows) or (self.rows.is_cuda and 2 * left > len(self.rows)):
+            return
+        self.rows = self.rows[kept]
+        self.ring, self.signal = self.ring[:, kept], self.signal[:, kept]
+        self.wave, self.inputs = self.wave[kept], self.inputs[:, kept]
+        self.block = None
 
     def speak(self, frames: Tensor) -> Tensor:
         """``B before+T+lookahead F`` -> the next ``T hop`` samples of the rows, ``B T*hop``."""
@@ -111,10 +114,12 @@ class Generation:
         self.block = self.block or _Block(self)
         size = self.block.count
         waves = []
-        for start in range(0, conditions.shape[1], size):
-            part = slice(start, start + size)
-            part_shift = Shift(shift.coefficients[:, part], shift.gain[:, part])
-            waves.append(self.block(conditions[:, part], part_shift, gumbel[part], logistic[part]))
+        many = len(self.rows) * self.weights.residual >= MANY_VALUES
+        with torch_threads(self.execution.workers) if many else nullcontext():
+            for start in range(0, conditions.shape[1], size):
+                part = slice(start, start + size)
+                part_shift = Shift(shift.coefficients[:, part], shift.gain[:, part])
+                waves.append(self.block(conditions[:, part], part_shift, gumbel[part], logistic[part]))
         return torch.cat(waves).T
 
     def _draws(self, count: int) -> tuple[Tensor, Tensor]:
@@ -135,13 +140,11 @@ class _Block:
         net, weights, rows, like = state.net, state.weights, len(state.rows), state.wave
         self.state, self.net, self.weights = state, net, weights
         layers, width, taps, order = weights.layers, 2 * weights.gate, len(weights.past), net.shift.order
-        limit = BLOCK_VALUES[like.device.type] // (rows * layers * width)
-        self.count = max(size for size in range(1, max(2, min(limit, MOST_SAMPLES) + 1)) if net.hop % size == 0)
+        self.count = max(size for size in range(1, MOST_SAMPLES + 1) if net.hop % size == 0)
         low = state.ring.new_empty
         self.reads = state.rows.new_empty(self.count, taps * layers)
         self.writes = state.rows.new_empty(self.count, layers)
-        self.projected = low(self.count, rows, layers * width)
-        self.projections = [value.view(rows, layers, width).transpose(0, 1) for value in self.projected]  # L B 2G
+        self.conditions = low(self.count, rows, len(weights.now[0]) - weights.residual)
         self.gumbel, self.logistic = like.new_empty(self.count, rows, net.mixtures), like.new_empty(self.count, rows, 1)
         self.coefficients = like.new_empty(self.count, order, rows)
         self.gain, self.inverse = like.new_empty(self.count, rows), like.new_empty(self.count, rows)
@@ -149,7 +152,8 @@ class _Block:
         self.mixtures = like.new_empty(self.count, rows, 3 * net.mixtures)
         self.past = low(taps * layers, rows, weights.residual)
         self.pasts = self.past.view(taps, layers, rows, -1).unbind()
-        self.gates, self.entered = low(layers, rows, width), low(layers, rows, weights.residual)
+        self.gates, self.both = low(layers, rows, width), low(layers, rows, len(weights.now[0]))
+        self.entered, self.condition = self.both.tensor_split([weights.residual], 2)
         self.units = low(rows, layers * weights.gate)
         self.unit = self.units.view(rows, layers, weights.gate).unbind(1)
         self.skip, self.hidden = low(rows, weights.skip.shape[1]), like.new_empty(rows, weights.hidden.shape[1])
@@ -163,8 +167,7 @@ class _Block:
         back = torch.arange(len(weights.past), 0, -1, device=self.reads.device)[:, None] * state.dilations  # taps L
         self.reads.copy_(((times - back) % state.sizes + state.offsets).flatten(1))
         self.writes.copy_(times[:, 0] % state.sizes + state.offsets)
-        flat = conditions.transpose(0, 1).flatten(0, 1).to(self.projected.dtype)
-        torch.addmm(weights.condition_bias, flat, weights.condition, out=self.projected.flatten(0, 1))
+        self.conditions.copy_(conditions.transpose(0, 1))
         self.gumbel.copy_(gumbel)
         self.logistic.copy_(logistic)
         self.coefficients.copy_(shift.coefficients.permute(1, 2, 0))
@@ -204,10 +207,11 @@ class _Block:
 
     def _mixture(self, n: int, inputs: Tensor) -> Tensor:
         """One sample of all rows through the stack: inputs ``I B`` of sample ``n`` -> mixture ``B 3K``."""
-        w, ring, gates = self.weights, self.state.ring, self.projections[n]
+        w, ring, gates = self.weights, self.state.ring, self.weights.gates_bias
         torch.index_select(ring, 0, self.reads[n], out=self.past)
         for past, weight in zip(self.pasts, w.past, strict=True):
             gates = torch.baddbmm(gates, past, weight, out=self.gates)
+        self.condition.copy_(self.conditions[n])
         self.layer.enter(torch.addmm(w.first_bias, inputs.T, w.first))
         for i in range(w.layers):
             self.layer(i)
@@ -221,7 +225,7 @@ class _Layers:
     """What a layer does in a step, once its gates hold what conditions and earlier samples give."""
 
     def __init__(self, block: _Block) -> None:
-        self.weights, self.entered, self.unit = block.weights, block.entered.unbind(), block.unit
+        self.weights, self.both, self.entered, self.unit = block.weights, block.both.unbind(), block.entered.unbind(), block.unit
         self.gates = [(z, *z.chunk(2, 1)) for z in block.gates]
 
     def enter(self, x: Tensor) -> None:
@@ -231,7 +235,7 @@ class _Layers:
     def __call__(self, i: int) -> None:
         """From what enters layer ``i`` to its unit and to what enters the next."""
         z, filtered, gate = self.gates[i]
-        z.addmm_(self.entered[i], self.weights.now[i])
+        z.addmm_(self.both[i], self.weights.now[i])
         torch.mul(filtered.tanh_(), gate.sigmoid_(), out=self.unit[i])
         if i + 1 < self.weights.layers:
             onward, scale = self.weights.onward[i], RESIDUAL_SCALE
@@ -246,15 +250,15 @@ class _LowLayers(_Layers):
         wide = block.wave.new_empty
         self.z = wide(block.gates.shape[1:])
         self.filtered, self.gate = self.z.chunk(2, 1)
-        self.x, self.product = wide(block.entered.shape[1:]), torch.empty_like(block.entered[0])
+        self.x, self.product = wide(block.entered.shape[1:]), block.both.new_empty(block.entered.shape[1:])
 
     def enter(self, x: Tensor) -> None:
         self.x.copy_(x)
         self.entered[0].copy_(x)
 
     def __call__(self, i: int) -> None:
-        self.z.copy_(self.gates[i][0].addmm_(self.entered[i], self.weights.now[i]))
-        torch.mul(self.filtered.tanh_(), self.gate.sigmoid_(), out=self.unit[i])
+        self.z.copy_(self.gates[i][0].addmm_(self.both[i], self.weights.now[i]))
+        self.unit[i].copy_(self.filtered.tanh_().mul_(self.gate.sigmoid_()))
         if i + 1 < self.weights.layers:
             torch.mm(self.unit[i], self.weights.onward[i], out=self.product)
             self.x.add_(self.product).mul_(RESIDUAL_SCALE)

@@ -54,7 +54,10 @@ def main() -> int:
         kept = min(len(frames), int(args.seconds * features.sample_rate / features.hop))
         rows.append(nats(net, torch.as_tensor(frames)[None, :kept], torch.as_tensor(wave)[None, : kept * features.hop]))
     mean = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-    table = [{"precision": name, "nats a sample": round(value, 4), "more than fp32": round(value - mean["fp32"], 4)} for name, value in mean.items()]
+    table = [
+        {"precision": name, "nats a sample": round(value, 4), "more than fp32": round(value - mean["fp32"], 4)}
+        for name, value in mean.items()
+    ]
     timing.report(f"precision of {args.experiment.name}", table, args.json)
     return 0
 

@@ -111,12 +111,26 @@ class Barrier {
 
 // A thread's part of ``count`` equal pieces of work.
 struct Share {
-    Share(int count, int thread, int threads) : first(int(int64_t(count) * thread / threads)), last(int(int64_t(count) * (thread + 1) / threads)) {}
+    Share(int count, int thread, int threads)
+        : first(int(int64_t(count) * thread / threads)), last(int(int64_t(count) * (thread + 1) / threads)) {}
     int first, last;
 };
 
 // ---------------------------------------------------------------------------------------------------------------------------
 // The weights of a decoder, packed. Read by any number of generations at once
+
+// Matrices that read different inputs and are added up, and their bias in the order of the blocks.
+struct Layer {
+    std::vector<BlockMatrix> parts;
+    float* bias = nullptr;
+
+    int blocks() const { return parts[0].blocks(); }
+    size_t bytes() const {
+        size_t total = 0;
+        for (const BlockMatrix& part : parts) total += part.bytes();
+        return total;
+    }
+};
 
 class Decoder {
    public:
@@ -136,7 +150,7 @@ class Decoder {
     }
 
     Precision precision() const { return static_cast<Precision>(shape.precision); }
-    int dim() const { return round_up(shape.dim, OUTPUTS); }                // A with its padding
+    int dim() const { return round_up(shape.dim, OUTPUTS); }  // A with its padding
     int outputs() const { return shape.mels * shape.reduction; }
     size_t bytes() const {
         size_t total = first.bytes() + second.bytes() + query.bytes() + projection.bytes();
@@ -145,44 +159,57 @@ class Decoder {
     }
 
     const DecoderShape shape;
-    BlockMatrix prenet[MOST_PRENET_LAYERS], first, second, query, projection;
+    Layer prenet[MOST_PRENET_LAYERS], first, second, query, projection;  // LSTMs: what they read, one part each, then their hidden state
     const uint32_t* location = nullptr;  // block of 64 dims, channel, tap, 64 dims: fp32 words
     const float* energy = nullptr;       // dims with their padding
 
    private:
-    void pack_plain(BlockMatrix& matrix, int outputs, int inputs, const float* weights, const float* bias) {
-        matrix.pack(
-            arena_, precision(), outputs, {inputs}, [=](int, int output) { return weights + size_t(output) * inputs; },
+    // Of a part: its width, and where the weights of an output begin (null: the output fills up a block).
+    template <class WeightsOf, class BiasOf>
+    void pack_layer(Layer& layer, int outputs, const std::vector<int>& widths, WeightsOf weights_of, BiasOf bias_of) {
+        layer.parts.resize(widths.size());
+        for (size_t part = 0; part < widths.size(); ++part) {
+            layer.parts[part].pack(arena_, precision(), outputs, widths[part], [&](int output) { return weights_of(part, output); });
+        }
+        layer.bias = arena_.take<float>(size_t(layer.blocks()) * OUTPUTS);
+        for (int output = 0; output < outputs; ++output) {
+            if (weights_of(0, output) != nullptr) layer.bias[output] = bias_of(output);
+        }
+    }
+
+    void pack_plain(Layer& layer, int outputs, int inputs, const float* weights, const float* bias) {
+        pack_layer(
+            layer, outputs, {inputs}, [=](size_t, int output) { return weights + size_t(output) * inputs; },
             [=](int output) { return bias == nullptr ? 0.0f : bias[output]; });
     }
 
-    // Parts: what the LSTM reads, one after the other, then its own hidden state.
-    void pack_lstm(BlockMatrix& matrix, std::vector<int> read, const float* inputs, const float* hidden, const float* bias) {
-        const int units = shape.units, parts = static_cast<int>(read.size());
+    void pack_lstm(Layer& layer, std::vector<int> read, const float* inputs, const float* hidden, const float* bias) {
+        const int units = shape.units;
+        const size_t parts = read.size();
         std::vector<int> starts = {0};
         for (const int width : read) starts.push_back(starts.back() + width);
         const auto row = [=](int output) {  // of torch's gate-major order; -1 for a unit that fills up the last block
             const int gate = output % OUTPUTS / UNITS, unit = output / OUTPUTS * UNITS + output % UNITS;
             return unit < units ? gate * units + unit : -1;
         };
-        const auto weights_of = [&](int part, int output) -> const float* {
+        const auto weights_of = [&](size_t part, int output) -> const float* {
             if (row(output) < 0) return nullptr;
             if (part == parts) return hidden + size_t(row(output)) * units;
             return inputs + size_t(row(output)) * starts.back() + starts[part];
         };
         read.push_back(units);
-        matrix.pack(arena_, precision(), round_up(units, UNITS) * GATES, read, weights_of, [&](int output) { return bias[row(output)]; });
+        pack_layer(layer, round_up(units, UNITS) * GATES, read, weights_of, [&](int output) { return bias[row(output)]; });
     }
 
     // Frames, then the stop logit.
     void pack_projection(const DecoderWeights& weights) {
         const int frames = outputs(), width = shape.units + shape.memory;
-        const auto weights_of = [&, frames, width](int part, int output) {
+        const auto weights_of = [&, frames, width](size_t part, int output) {
             const float* row = output < frames ? weights.frames + size_t(output) * width : weights.stop;
             return row + (part == 0 ? 0 : shape.units);
         };
-        projection.pack(arena_, precision(), frames + 1, {shape.units, shape.memory}, weights_of,
-                        [&](int output) { return output < frames ? weights.frames_bias[output] : weights.stop_bias[0]; });
+        pack_layer(projection, frames + 1, {shape.units, shape.memory}, weights_of,
+                   [&](int output) { return output < frames ? weights.frames_bias[output] : weights.stop_bias[0]; });
     }
 
     void pack_attention(const DecoderWeights& weights) {
@@ -208,6 +235,9 @@ class Decoder {
 // ---------------------------------------------------------------------------------------------------------------------------
 // Utterances under way
 
+// A single short text in fp32 is FOLDED: its products with the LSTMs' context weights are made once (symbol, gates of 16 units), and a
+// step multiplies them with the attention's weights instead of the context with the LSTMs' weights: a fifth fewer bytes a step.
+
 // What one call of ``run`` reads and writes. Outputs are step-major with a place for every row the caller has.
 struct Block {
     const float* const* keep;  // of each prenet layer: rows x steps x width, or null for no dropout
@@ -224,7 +254,9 @@ class Generation {
         : net_(decoder), shape_(decoder.shape), rows_(rows), symbols_(symbols) {
         const Precision precision = net_.precision();
         frame_.shape(arena_, precision, shape_.mels, rows);
-        for (int layer = 0; layer < shape_.prenet_layers; ++layer) prenet_[layer].shape(arena_, precision, shape_.prenet_widths[layer], rows);
+        for (int layer = 0; layer < shape_.prenet_layers; ++layer) {
+            prenet_[layer].shape(arena_, precision, shape_.prenet_widths[layer], rows);
+        }
         context_.shape(arena_, precision, shape_.memory, rows);
         for (Cell* cell : {&first_, &second_}) {
             cell->hidden.shape(arena_, precision, shape_.units, rows);
@@ -238,6 +270,12 @@ class Generation {
         past_ = arena_.take<float>(size_t(rows) * std::max(1, shape_.channels) * past_stride_);
         memory_stride_ = round_up(shape_.memory, 16);
         copy_memory(memory, keys, mask);
+        if (folds_text()) {
+            looks_.shape(arena_, precision, symbols, 1);
+            looks_.encode_row(0);
+            text_first_.reserve(arena_, precision, net_.first.blocks(), symbols);
+            if (shape_.second_reads_context) text_second_.reserve(arena_, precision, net_.second.blocks(), symbols);
+        }
         for (int row = 0; row < rows; ++row) row_of_.push_back(row);
         for (int slot = 0; slot < rows; ++slot) encode_all(slot);
     }
@@ -252,6 +290,7 @@ class Generation {
         const auto work = [&](int thread) {
             const TileScope tiles;
             Worker worker{thread, threads, barrier, desks_[thread].sums, desks_[thread].weights};
+            if (folds_text() && !folded_) fold_text(worker);
             for (int step = 0; step < steps; ++step) {
                 this->step(worker, block, step, steps, stop);
                 if (thread == 0) made.store(step + 1, std::memory_order_relaxed);
@@ -262,6 +301,7 @@ class Generation {
         for (int thread = 1; thread < threads; ++thread) others.emplace_back(work, thread);
         work(0);
         for (std::thread& other : others) other.join();
+        folded_ = true;
         return made.load();
     }
 
@@ -316,11 +356,18 @@ class Generation {
     std::vector<Text> texts_;
     std::vector<Desk> desks_;
     Input frame_, prenet_[MOST_PRENET_LAYERS], context_;
+    Input looks_;                          // the attention's weights of this step, where the text is folded
+    BlockMatrix text_first_, text_second_;  // LSTM gates that each symbol of a single text would give alone
+    bool folded_ = false;
     Cell first_, second_;
     float* query_ = nullptr;
     float* energies_ = nullptr;
     float* past_ = nullptr;  // slot, channel: previous weights where there are two, then cumulative ones
     size_t energies_stride_ = 0, past_stride_ = 0, memory_stride_ = 0;
+
+    // Whether a single short text is multiplied with the LSTMs' context weights once and for all: fewer bytes a step, and in fp32 equal.
+    // W (sum of weight m) = sum of weight (W m) over symbols.
+    bool folds_text() const { return net_.precision() == Precision::fp32 && rows_ == 1 && 2 * symbols_ <= shape_.memory; }
 
     int slots() const { return static_cast<int>(row_of_.size()); }
 
@@ -368,14 +415,40 @@ class Generation {
         if (block.forced != nullptr) feed(worker, block.forced + size_t(step) * rows_ * shape_.mels);
         const Input* last = run_prenet(worker, block, step, steps);
         if (attend == Attend::before_first) this->attend(worker, first_, block, step);
-        const Input* of_first[] = {last, &context_, &first_.hidden};
-        run_lstm(worker, net_.first, of_first, first_);
+        const Term of_first[] = {{&net_.first.parts[0], last}, seen(net_.first, 1, text_first_), {&net_.first.parts[2], &first_.hidden}};
+        run_lstm(worker, net_.first, of_first, 3, first_);
         if (attend == Attend::between) this->attend(worker, first_, block, step);
-        const Input* with_context[] = {&first_.hidden, &context_, &second_.hidden};
-        const Input* without_context[] = {&first_.hidden, &second_.hidden};
-        run_lstm(worker, net_.second, shape_.second_reads_context ? with_context : without_context, second_);
+        const Term own = {&net_.second.parts.back(), &second_.hidden};
+        const Term below = {&net_.second.parts[0], &first_.hidden};
+        if (shape_.second_reads_context) {
+            const Term of_second[] = {below, seen(net_.second, 1, text_second_), own};
+            run_lstm(worker, net_.second, of_second, 3, second_);
+        } else {
+            const Term of_second[] = {below, own};
+            run_lstm(worker, net_.second, of_second, 2, second_);
+        }
         if (attend == Attend::after_second) this->attend(worker, second_, block, step);
         project(worker, block, step, stop);
+    }
+
+    // Sums of a block for all symbols as rows are the block that the symbols' weights are multiplied with: symbol, 64 outputs.
+    void fold_text(Worker& worker) {
+        const Text& text = texts_[0];
+        for (const auto& [layer, of_text] : {std::pair(&net_.first, &text_first_), std::pair(&net_.second, &text_second_)}) {
+            const Share blocks = worker.share(of_text->blocks());
+            for (int block = blocks.first; block < blocks.last; ++block) {
+                const uint32_t* rows = reinterpret_cast<const uint32_t*>(text.memory);
+                float* sums = reinterpret_cast<float*>(of_text->block(block));
+                const BlockMatrix& weights = layer->parts[1];
+                BlockMatrix::accumulate<Precision::fp32>(weights.block(block), rows, memory_stride_, shape_.memory, text.symbols, sums);
+            }
+        }
+        worker.barrier.wait();
+    }
+
+    // What a layer sees of the text: its part for the context, or the products that were made before the first step.
+    Term seen(const Layer& layer, int part, const BlockMatrix& of_text) const {
+        return folds_text() ? Term{&of_text, &looks_} : Term{&layer.parts[part], &context_};
     }
 
     void encode_rows(Worker& worker, Input& input) {
@@ -399,9 +472,10 @@ class Generation {
         for (int layer = 0; layer < shape_.prenet_layers; ++layer) {
             Input& to = prenet_[layer];
             const float* keep = block.keep == nullptr ? nullptr : block.keep[layer];
+            const Term term = {&net_.prenet[layer].parts[0], from};
             const Share blocks = worker.share(net_.prenet[layer].blocks());
             for (int piece = blocks.first; piece < blocks.last; ++piece) {
-                net_.prenet[layer].multiply(piece, &from, slots(), worker.sums);
+                multiply(piece, net_.prenet[layer].bias, &term, 1, slots(), worker.sums);
                 const int first = piece * OUTPUTS, last = std::min(to.width(), first + OUTPUTS);
                 for (int slot = 0; slot < slots(); ++slot) {
                     const float* sums = worker.sums.floats + size_t(slot) * OUTPUTS;
@@ -420,11 +494,11 @@ class Generation {
     }
 
     // i, f, o = sigmoid, g = tanh; c' = f c + i g; h' = o tanh c'; then the share ``zoneout`` of the old state stays.
-    void run_lstm(Worker& worker, const BlockMatrix& matrix, const Input* const* inputs, Cell& cell) {
-        const Share blocks = worker.share(matrix.blocks());
+    void run_lstm(Worker& worker, const Layer& layer, const Term* terms, int count, Cell& cell) {
+        const Share blocks = worker.share(layer.blocks());
         const Floats stays = broadcast(shape_.zoneout);
         for (int block = blocks.first; block < blocks.last; ++block) {
-            matrix.multiply(block, inputs, slots(), worker.sums);
+            multiply(block, layer.bias, terms, count, slots(), worker.sums);
             for (int slot = 0; slot < slots(); ++slot) {
                 const float* sums = worker.sums.floats + size_t(slot) * OUTPUTS;
                 float* state = cell.state + size_t(slot) * cell.width + block * UNITS;
@@ -445,10 +519,10 @@ class Generation {
     }
 
     void attend(Worker& worker, const Cell& asking, const Block& block, int step) {
-        const Input* asks = &asking.hidden;
+        const Term term = {&net_.query.parts[0], &asking.hidden};
         const Share blocks = worker.share(net_.query.blocks());
         for (int piece = blocks.first; piece < blocks.last; ++piece) {
-            net_.query.multiply(piece, &asks, slots(), worker.sums);
+            multiply(piece, nullptr, &term, 1, slots(), worker.sums);
             for (int slot = 0; slot < slots(); ++slot) {
                 float* to = query_ + size_t(slot) * net_.dim() + piece * OUTPUTS;
                 std::memcpy(to, worker.sums.floats + size_t(slot) * OUTPUTS, sizeof(float) * OUTPUTS);
@@ -529,7 +603,9 @@ class Generation {
             for (int symbol = 0; symbol < text.symbols; ++symbol) {
                 const float* row = text.memory + symbol * memory_stride_;
                 const Floats weight = broadcast(weights[symbol]);
-                for (int column = first, v = 0; column < last; column += LANES, ++v) sums[v] = multiply_add(weight, load(row + column), sums[v]);
+                for (int column = first, v = 0; column < last; column += LANES, ++v) {
+                    sums[v] = multiply_add(weight, load(row + column), sums[v]);
+                }
             }
             for (int column = first, v = 0; column < last; column += LANES, ++v) store(context_.row(slot) + column, sums[v]);
         }
@@ -539,6 +615,10 @@ class Generation {
     void note(int slot, const Block& block, int step) {
         const float* weights = block.weights + (size_t(step) * rows_ + row_of_[slot]) * symbols_;
         const int symbols = texts_[row_of_[slot]].symbols, before = shape_.kernel / 2;
+        if (folds_text()) {
+            std::memcpy(looks_.row(slot), weights, sizeof(float) * symbols);
+            looks_.encode_row(slot);
+        }
         if (shape_.channels == 2) std::memcpy(past(slot, 0) + before, weights, sizeof(float) * symbols);
         if (shape_.channels == 0) return;
         float* cumulative = past(slot, shape_.channels - 1) + before;
@@ -546,11 +626,11 @@ class Generation {
     }
 
     void project(Worker& worker, const Block& block, int step, std::atomic<bool>& stop) {
-        const Input* inputs[] = {&second_.hidden, &context_};
+        const Term terms[] = {{&net_.projection.parts[0], &second_.hidden}, {&net_.projection.parts[1], &context_}};
         const int count = net_.outputs(), fed = count - shape_.mels;
         const Share blocks = worker.share(net_.projection.blocks());
         for (int piece = blocks.first; piece < blocks.last; ++piece) {
-            net_.projection.multiply(piece, inputs, slots(), worker.sums);
+            multiply(piece, net_.projection.bias, terms, 2, slots(), worker.sums);
             const int first = piece * OUTPUTS, last = std::min(count, first + OUTPUTS);
             for (int slot = 0; slot < slots(); ++slot) {
                 const float* sums = worker.sums.floats + size_t(slot) * OUTPUTS;

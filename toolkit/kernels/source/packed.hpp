@@ -15,7 +15,7 @@
 //
 // Activations are encoded to the same words: fp32 as it is; bf16 rounded to nearest even; int8 as round(x / scale) + 128 in
 // an unsigned byte with scale = max |x| / 127 of this vector. With one weight scale for each output,
-//   y = bias + scale weight_scale[out] (sum of (q + 128) w  -  128 sum of w),   the last term kept ready in ``offsets``.
+//   y = bias + scale weight_scale[out] (sum of (q + 128) w  -  128 sum of w),   the last term kept ready: sums start there.
 // Sums of int8 products are exact on every target: VNNI or AMX where they are, widening to 16 bits elsewhere.
 //
 // Use:
@@ -60,9 +60,13 @@ constexpr int encoded_words(Precision precision, int inputs) {
 }
 
 // Memory in chunks of whole huge pages, so that weights of a layer are neighbours and need few address translations. Zeroed;
-// every piece is 64-byte aligned and lives as long as the arena.
+// every piece is 64-byte aligned and lives as long as the arena. Small pages suit what is used for a moment.
+constexpr size_t HUGE_PAGE = size_t(2) << 20, SMALL_PAGE = size_t(1) << 16;
+
 class Arena {
    public:
+    explicit Arena(size_t page = HUGE_PAGE) : page_(page) {}
+
     template <class T>
     T* take(size_t count) {
         const size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
@@ -78,20 +82,19 @@ class Arena {
     };
 
     void grow(size_t bytes) {
-        const size_t page = size_t(2) << 20;
-        size_ = (bytes + page - 1) / page * page;
+        size_ = (bytes + page_ - 1) / page_ * page_;
         used_ = 0;
-        char* memory = static_cast<char*>(std::aligned_alloc(page, size_));
+        char* memory = static_cast<char*>(std::aligned_alloc(page_, size_));
         if (memory == nullptr) throw std::bad_alloc();
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-        madvise(memory, size_, MADV_HUGEPAGE);
+        if (page_ == HUGE_PAGE) madvise(memory, size_, MADV_HUGEPAGE);
 #endif
         std::memset(memory, 0, size_);
         chunks_.emplace_back(memory);
     }
 
     std::vector<std::unique_ptr<char, Free>> chunks_;
-    size_t size_ = 0, used_ = 0;
+    size_t page_, size_ = 0, used_ = 0;
 };
 
 // ---------------------------------------------------------------------------------------------------------------------------
@@ -260,7 +263,7 @@ class PackedMatrix {
         weights_ = arena.take<uint32_t>(size_t(blocks_) * words_ * BLOCK);
         bias_ = arena.take<float>(padded_outputs());
         scales_ = arena.take<float>(padded_outputs());
-        offsets_ = arena.take<int32_t>(padded_outputs());
+        starts_ = arena.take<int32_t>(padded_outputs());
         for (int output = 0; output < outputs; ++output) {
             if (bias != nullptr) bias_[output] = bias[output];
             pack_output(weights + output * row_stride, output);
@@ -311,10 +314,7 @@ class PackedMatrix {
         int row = 0;
 #if defined(__AMX_TILE__)
         if (P != Precision::fp32 && rows >= TILES_FROM && tiles_allowed()) {
-            for (; row < rows; row += TILE_ROWS) {
-                const int count = std::min(TILE_ROWS, rows - row);
-                tile_products<P>(x + row * x_stride, x_stride, scales + row, count, y + row * y_stride, y_stride, first, last, add);
-            }
+            tile_products<P>(x, x_stride, scales, rows, y, y_stride, first, last, add);
             return;
         }
 #endif
@@ -336,7 +336,7 @@ class PackedMatrix {
     uint32_t* weights_ = nullptr;
     float* bias_ = nullptr;
     float* scales_ = nullptr;      // int8: of the weights of an output
-    int32_t* offsets_ = nullptr;   // int8: 128 times the sum of the weights of an output
+    int32_t* starts_ = nullptr;    // int8: -128 times the sum of the weights of an output, where its sum starts
 
     const uint32_t* block_weights(int block) const { return weights_ + size_t(block) * words_ * BLOCK; }
 
@@ -360,7 +360,7 @@ class PackedMatrix {
             }
             column[size_t(i / each) * BLOCK] |= bits << (32 / each * (i % each));
         }
-        offsets_[output] = 128 * sum;
+        starts_[output] = -128 * sum;
     }
 
     // What a finished sum adds to the output: int8 sums get their scales here.
@@ -368,8 +368,7 @@ class PackedMatrix {
     KERNEL_INLINE void finish(typename Product<P>::Sum sum, int output, float scale, float* y, bool add) const {
         const Floats before = add ? load(y + output) : load(bias_ + output);
         if constexpr (P == Precision::int8) {
-            const Floats exact = to_floats(sum - load_as<Ints>(offsets_ + output));
-            store(y + output, multiply_add(exact, load(scales_ + output) * scale, before));
+            store(y + output, multiply_add(to_floats(sum), load(scales_ + output) * scale, before));
         } else {
             store(y + output, before + sum);
         }
@@ -379,7 +378,14 @@ class PackedMatrix {
     template <Precision P, int BLOCKS, int ROWS_>
     KERNEL_INLINE void register_block(const uint32_t* x, ptrdiff_t x_stride, const float* scales, float* y, ptrdiff_t y_stride, int block,
                                       bool add) const {
-        typename Product<P>::Sum sums[ROWS_][BLOCKS * VECTORS] = {};
+        typename Product<P>::Sum sums[ROWS_][BLOCKS * VECTORS];
+#pragma GCC unroll 8
+        for (int row = 0; row < ROWS_; ++row) {
+#pragma GCC unroll 16
+            for (int v = 0; v < BLOCKS * VECTORS; ++v) {
+                sums[row][v] = load_as<typename Product<P>::Sum>(starts_ + block * BLOCK + v * LANES);
+            }
+        }
         const uint32_t* weights = block_weights(block);
         const size_t apart = size_t(words_) * BLOCK;
         for (int word = 0; word < words_; ++word) {
@@ -406,43 +412,64 @@ class PackedMatrix {
     }
 
 #if defined(__AMX_TILE__)
-    // 16 rows through tiles: 0..3 sums of two blocks, 4 activations, 6 and 7 weights. ``count`` rows are stored.
+    // Many rows through tiles, a block of 32 outputs and 32 rows at a time. While the tiles of one such piece are multiplied, the
+    // sums of the piece before get their scales: the two do not wait for each other.
     template <Precision P>
-    void tile_products(const uint32_t* x, ptrdiff_t x_stride, const float* scales, int count, float* y, ptrdiff_t y_stride, int first,
+    void tile_products(const uint32_t* x, ptrdiff_t x_stride, const float* scales, int rows, float* y, ptrdiff_t y_stride, int first,
                        int last, bool add) const {
-        alignas(64) int32_t sums[4][TILE_ROWS][16];
-        for (int block = first; block < last; block += 2) {
-            const bool pair = block + 1 < last;
-            const uint32_t* left = block_weights(block);
-            const uint32_t* right = block_weights(pair ? block + 1 : block);
-            memory_is_written();
-            _tile_zero(0);
-            _tile_zero(1);
-            _tile_zero(2);
-            _tile_zero(3);
-            for (int word = 0; word < words_; word += WORD_STEP) {
-                _tile_loadd(4, x + word, x_stride * 4);
-                _tile_loadd(6, left + size_t(word) * BLOCK, BLOCK * 4);
-                _tile_loadd(7, left + size_t(word) * BLOCK + 16, BLOCK * 4);
-                KERNEL_TILE_PRODUCT(P, 0, 4, 6);
-                KERNEL_TILE_PRODUCT(P, 1, 4, 7);
-                if (pair) {
-                    _tile_loadd(6, right + size_t(word) * BLOCK, BLOCK * 4);
-                    _tile_loadd(7, right + size_t(word) * BLOCK + 16, BLOCK * 4);
-                    KERNEL_TILE_PRODUCT(P, 2, 4, 6);
-                    KERNEL_TILE_PRODUCT(P, 3, 4, 7);
-                }
+        alignas(64) TileSums sums[2][4];
+        int turn = 0, ready_block = -1, ready_row = 0;
+        auto finish_ready = [&](TileSums* of) {
+            for (int part = 0; ready_block >= 0 && part < 4; ++part) {
+                const int row = ready_row + part / 2 * TILE_ROWS, output = ready_block * BLOCK + part % 2 * 16;
+                finish_rows<P>(of[part], output, scales + row, std::min(TILE_ROWS, rows - row), y + row * y_stride, y_stride, add);
             }
-            _tile_stored(0, sums[0], 64);
-            _tile_stored(1, sums[1], 64);
-            if (pair) {
-                _tile_stored(2, sums[2], 64);
-                _tile_stored(3, sums[3], 64);
+        };
+        memory_is_written();
+        for (int block = first; block < last; ++block) {
+            for (int row = 0; row < rows; row += 2 * TILE_ROWS, turn ^= 1) {
+                const uint32_t* these = x + row * x_stride;
+                if (rows - row > TILE_ROWS) tile_piece<P, true>(block, these, x_stride, sums[turn]);
+                else tile_piece<P, false>(block, these, x_stride, sums[turn]);
+                memory_is_written();
+                finish_ready(sums[turn ^ 1]);
+                ready_block = block, ready_row = row;
             }
-            memory_is_written();
-            for (int part = 0; part < (pair ? 4 : 2); ++part) {
-                finish_rows<P>(sums[part], block * BLOCK + part * 16, scales, count, y, y_stride, add);
+        }
+        finish_ready(sums[turn ^ 1]);
+    }
+
+    using TileSums = int32_t[TILE_ROWS][16];
+
+    // Tiles 0..3: sums, for 16 rows (0, 1) or 32; 4 and 5 activations; 6 and 7 weights. int8 sums start at minus their offsets:
+    // a stride of 0 loads the same 16 numbers into every row of a tile.
+    template <Precision P, bool TWO>
+    KERNEL_INLINE void tile_piece(int block, const uint32_t* x, ptrdiff_t x_stride, TileSums* sums) const {
+        const uint32_t* weights = block_weights(block);
+        const int32_t* start = starts_ + block * BLOCK;
+        _tile_loadd(0, start, 0);
+        _tile_loadd(1, start + 16, 0);
+        if constexpr (TWO) {
+            _tile_loadd(2, start, 0);
+            _tile_loadd(3, start + 16, 0);
+        }
+        for (int word = 0; word < words_; word += WORD_STEP) {
+            _tile_loadd(6, weights + size_t(word) * BLOCK, BLOCK * 4);
+            _tile_loadd(7, weights + size_t(word) * BLOCK + 16, BLOCK * 4);
+            _tile_loadd(4, x + word, x_stride * 4);
+            KERNEL_TILE_PRODUCT(P, 0, 4, 6);
+            KERNEL_TILE_PRODUCT(P, 1, 4, 7);
+            if constexpr (TWO) {
+                _tile_loadd(5, x + TILE_ROWS * x_stride + word, x_stride * 4);
+                KERNEL_TILE_PRODUCT(P, 2, 5, 6);
+                KERNEL_TILE_PRODUCT(P, 3, 5, 7);
             }
+        }
+        _tile_stored(0, sums[0], 64);
+        _tile_stored(1, sums[1], 64);
+        if constexpr (TWO) {
+            _tile_stored(2, sums[2], 64);
+            _tile_stored(3, sums[3], 64);
         }
     }
 
@@ -451,12 +478,11 @@ class PackedMatrix {
     KERNEL_INLINE void finish_rows(const int32_t (*sums)[16], int output, const float* scales, int count, float* y, ptrdiff_t y_stride,
                                    bool add) const {
         const Floats bias = load(bias_ + output), weight_scale = load(scales_ + output);
-        const Ints offset = load_as<Ints>(offsets_ + output);
         for (int row = 0; row < count; ++row) {
             float* place = y + row * y_stride + output;
             const Floats before = add ? load(place) : bias;
             if constexpr (P == Precision::int8) {
-                const Floats exact = to_floats(load_as<Ints>(sums[row]) - offset);
+                const Floats exact = to_floats(load_as<Ints>(sums[row]));
                 store(place, multiply_add(exact, weight_scale * scales[row], before));
             } else {
                 store(place, before + load_as<Floats>(sums[row]));

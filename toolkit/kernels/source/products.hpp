@@ -6,17 +6,17 @@
 // - A BLOCK is 64 outputs, finished for ALL rows before the next one is begun, so every weight is read from far away once a step,
 //   and whoever asked for the block may use its outputs while they are in the first cache (an LSTM puts the four gates of 16 units
 //   into one block).
-// - The inputs of a matrix come in PARTS (say prenet, context, hidden state). A part that several matrices share is encoded once,
-//   and in int8 each part has scales of its own, so that a loud part does not cost a quiet one its precision.
+// - What is multiplied is a sum of TERMS, each a matrix times an input (say prenet, context, hidden state). An input that several
+//   matrices share is encoded once, and in int8 each term has scales of its own, so that a loud input does not cost a quiet one its
+//   precision.
 // - A row's result never depends on the rows beside it: its sums are made in the same order, however many rows there are.
 //
-// Weights in the order in which they are read (a STRIDE is 16 words of all 64 outputs, 4 KiB):
+// Weights of a matrix in the order in which they are read:
 //
-//   block 0   part 0   word 0: | out 0 | out 1 | ... | out 63 |
-//                      word 1: | out 0 | out 1 | ... | out 63 |
-//                      ...
-//             part 1   word 0: | out 0 | ...
-//   block 1   part 0   ...
+//   block 0   word 0: | out 0 | out 1 | ... | out 63 |  256 bytes
+//             word 1: | out 0 | out 1 | ... | out 63 |
+//             ...
+//   block 1   word 0: | out 64 | ...
 //
 //   16 words of 16 outputs, 16 pieces of 64 bytes that lie 256 apart, are one weight tile of AMX.
 //
@@ -83,61 +83,53 @@ struct BlockSums {
 
 class BlockMatrix {
    public:
-    // ``weights_of(part, output)`` points to the weights of an output for a part of the inputs, or is null for an output that only
-    // fills up its block; ``bias_of(output)`` is its bias. Outputs stand in the order of the blocks.
-    template <class WeightsOf, class BiasOf>
-    void pack(Arena& arena, Precision precision, int outputs, std::vector<int> widths, WeightsOf weights_of, BiasOf bias_of) {
-        precision_ = precision, widths_ = std::move(widths);
-        blocks_ = (outputs + OUTPUTS - 1) / OUTPUTS;
-        block_words_ = 0;
-        for (const int width : widths_) block_words_ += encoded_words(precision, width);
-        weights_ = arena.take<uint32_t>(size_t(blocks_) * block_words_ * OUTPUTS);
-        bias_ = arena.take<float>(size_t(blocks_) * OUTPUTS);
-        const size_t scaled = precision == Precision::int8 ? size_t(blocks_) * widths_.size() * OUTPUTS : 0;
-        scales_ = arena.take<float>(scaled);
-        offsets_ = arena.take<int32_t>(scaled);
-        for (int output = 0; output < blocks_ * OUTPUTS; ++output) {
-            if (output >= outputs || weights_of(0, output) == nullptr) continue;
-            bias_[output] = bias_of(output);
-            uint32_t* column = weights_ + size_t(output / OUTPUTS) * block_words_ * OUTPUTS + output % OUTPUTS;
-            for (size_t part = 0; part < widths_.size(); ++part) {
-                pack_output(column, weights_of(static_cast<int>(part), output), static_cast<int>(part), output);
-                column += size_t(encoded_words(precision, widths_[part])) * OUTPUTS;
-            }
+    // ``weights_of(output)`` points to the weights of an output, or is null for one that only fills up its block. Outputs stand in the
+    // order of the blocks.
+    template <class WeightsOf>
+    void pack(Arena& arena, Precision precision, int outputs, int width, WeightsOf weights_of) {
+        reserve(arena, precision, (outputs + OUTPUTS - 1) / OUTPUTS, width);
+        if (precision == Precision::int8) {
+            scales_ = arena.take<float>(size_t(blocks_) * OUTPUTS);
+            offsets_ = arena.take<int32_t>(size_t(blocks_) * OUTPUTS);
+        }
+        for (int output = 0; output < outputs; ++output) {
+            if (weights_of(output) != nullptr) pack_output(weights_of(output), output);
         }
     }
 
-    int blocks() const { return blocks_; }
-    size_t bytes() const { return size_t(blocks_) * block_words_ * OUTPUTS * 4; }
+    // Room for weights that somebody else writes.
+    void reserve(Arena& arena, Precision precision, int blocks, int width) {
+        precision_ = precision, blocks_ = blocks, width_ = width, words_ = encoded_words(precision, width);
+        weights_ = arena.take<uint32_t>(size_t(blocks_) * words_ * OUTPUTS);
+    }
 
-    // bias + W x of one block for all rows -> sums.floats, 64 a row. Inside a TileScope.
-    void multiply(int block, const Input* const* inputs, int rows, BlockSums& sums) const {
+    int blocks() const { return blocks_; }
+    size_t bytes() const { return size_t(blocks_) * words_ * OUTPUTS * 4; }
+    uint32_t* block(int block) const { return weights_ + size_t(block) * words_ * OUTPUTS; }
+
+    // sums.floats, 64 a row, += W x of one block for all rows. Inside a TileScope.
+    void add_block(int block, const Input& input, int rows, BlockSums& sums) const {
         switch (precision_) {
-            case Precision::fp32: return multiply_parts<Precision::fp32>(block, inputs, rows, sums);
-            case Precision::bf16: return multiply_parts<Precision::bf16>(block, inputs, rows, sums);
-            case Precision::int8: return multiply_parts<Precision::int8>(block, inputs, rows, sums);
+            case Precision::fp32: return add_products<Precision::fp32>(block, input, rows, sums);
+            case Precision::bf16: return add_products<Precision::bf16>(block, input, rows, sums);
+            case Precision::int8: return add_products<Precision::int8>(block, input, rows, sums);
         }
     }
 
    private:
     Precision precision_ = Precision::fp32;
-    std::vector<int> widths_;
-    int blocks_ = 0, block_words_ = 0;
+    int blocks_ = 0, width_ = 0, words_ = 0;
     uint32_t* weights_ = nullptr;
-    float* bias_ = nullptr;
-    float* scales_ = nullptr;     // int8: block, part, output
+    float* scales_ = nullptr;     // int8: of each output
     int32_t* offsets_ = nullptr;  // int8: 128 times the sum of the weights, for inputs are stored 128 too large
 
-    size_t scale_place(int part, int output) const {
-        return (size_t(output / OUTPUTS) * widths_.size() + part) * OUTPUTS + output % OUTPUTS;
-    }
-
-    void pack_output(uint32_t* column, const float* row, int part, int output) {
-        const int width = widths_[part], each = values_in_word(precision_);
+    void pack_output(const float* row, int output) {
+        uint32_t* column = block(output / OUTPUTS) + output % OUTPUTS;
+        const int each = values_in_word(precision_);
         float largest = 1e-20f;
-        for (int i = 0; i < width; ++i) largest = std::max(largest, std::fabs(row[i]));
+        for (int i = 0; i < width_; ++i) largest = std::max(largest, std::fabs(row[i]));
         int32_t total = 0;
-        for (int i = 0; i < width; ++i) {
+        for (int i = 0; i < width_; ++i) {
             uint32_t bits;
             if (precision_ == Precision::fp32) {
                 std::memcpy(&bits, row + i, 4);
@@ -151,31 +143,24 @@ class BlockMatrix {
             column[size_t(i / each) * OUTPUTS] |= bits << (32 / each * (i % each));
         }
         if (precision_ != Precision::int8) return;
-        scales_[scale_place(part, output)] = largest / 127.0f;
-        offsets_[scale_place(part, output)] = 128 * total;
+        scales_[output] = largest / 127.0f;
+        offsets_[output] = 128 * total;
     }
 
     template <Precision P>
-    void multiply_parts(int block, const Input* const* inputs, int rows, BlockSums& sums) const {
-        const float* bias = bias_ + size_t(block) * OUTPUTS;
-        for (int row = 0; row < rows; ++row) std::memcpy(sums.floats + size_t(row) * OUTPUTS, bias, sizeof(float) * OUTPUTS);
-        const uint32_t* weights = weights_ + size_t(block) * block_words_ * OUTPUTS;
-        for (size_t part = 0; part < widths_.size(); ++part) {
-            const Input& input = *inputs[part];
-            if constexpr (P == Precision::int8) {
-                std::memset(sums.ints, 0, sizeof(int32_t) * OUTPUTS * rows);
-                accumulate<P>(weights, input.encoded(0), input.stride(), input.words(), rows, sums.ints);
-                add_scaled(block, static_cast<int>(part), input, rows, sums);
-            } else {
-                accumulate<P>(weights, input.encoded(0), input.stride(), input.words(), rows, sums.floats);
-            }
-            weights += size_t(input.words()) * OUTPUTS;
+    void add_products(int block, const Input& input, int rows, BlockSums& sums) const {
+        if constexpr (P == Precision::int8) {
+            std::memset(sums.ints, 0, sizeof(int32_t) * OUTPUTS * rows);
+            accumulate<P>(this->block(block), input.encoded(0), input.stride(), words_, rows, sums.ints);
+            add_scaled(block, input, rows, sums);
+        } else {
+            accumulate<P>(this->block(block), input.encoded(0), input.stride(), words_, rows, sums.floats);
         }
     }
 
     // Exact sums of int8 products -> floats.
-    void add_scaled(int block, int part, const Input& input, int rows, BlockSums& sums) const {
-        const size_t place = scale_place(part, block * OUTPUTS);
+    void add_scaled(int block, const Input& input, int rows, BlockSums& sums) const {
+        const size_t place = size_t(block) * OUTPUTS;
         for (int row = 0; row < rows; ++row) {
             const Floats scale = broadcast(input.scale(row));
             for (int output = 0; output < OUTPUTS; output += LANES) {
@@ -187,7 +172,7 @@ class BlockMatrix {
     }
 
    public:
-    // sums += W x for one part of one block. Any window of floats may be a row in fp32, also rows that overlap.
+    // sums += W x for the weights of one block. Any window of floats may be a row in fp32, also rows that overlap.
     template <Precision P, class Sum>
     static void accumulate(const uint32_t* weights, const uint32_t* x, ptrdiff_t stride, int words, int rows, Sum* sums) {
 #if defined(__AMX_TILE__)
@@ -218,7 +203,8 @@ class BlockMatrix {
 
     // Rows that stand beside each other, words first .. last, ``WIDE`` registers of outputs at once.
     template <Precision P, int ROWS, int WIDE, class Sum>
-    static KERNEL_INLINE void accumulate_rows(const uint32_t* weights, const uint32_t* x, ptrdiff_t stride, int first, int last, Sum* sums) {
+    static KERNEL_INLINE void accumulate_rows(const uint32_t* weights, const uint32_t* x, ptrdiff_t stride, int first, int last,
+                                              Sum* sums) {
         using Vector = typename Product<P>::Sum;
         for (int column = 0; column < OUTPUTS; column += WIDE * LANES) {
             Vector total[ROWS][WIDE];
@@ -302,5 +288,20 @@ class BlockMatrix {
 #undef MULTIPLY_TILES
 #endif
 };
+
+struct Term {
+    const BlockMatrix* matrix;
+    const Input* input;
+};
+
+// bias + the sum of the terms, of one block for all rows -> sums.floats, 64 a row. ``bias`` is that of the first block, or null.
+inline void multiply(int block, const float* bias, const Term* terms, int count, int rows, BlockSums& sums) {
+    for (int row = 0; row < rows; ++row) {
+        float* to = sums.floats + size_t(row) * OUTPUTS;
+        if (bias == nullptr) std::memset(to, 0, sizeof(float) * OUTPUTS);
+        else std::memcpy(to, bias + size_t(block) * OUTPUTS, sizeof(float) * OUTPUTS);
+    }
+    for (int term = 0; term < count; ++term) terms[term].matrix->add_block(block, *terms[term].input, rows, sums);
+}
 
 }  // namespace kernels

@@ -55,14 +55,22 @@ KERNEL_INLINE Floats load(const float* memory) { return load_as<Floats>(memory);
 
 KERNEL_INLINE void store(float* memory, Floats value) { store_as(memory, value); }
 
-KERNEL_INLINE Floats broadcast(float value) { return Floats{} + value; }
+KERNEL_INLINE Floats broadcast(float value) { return value - Floats{}; }  // x - 0 is x for every x, so nothing is computed; x + 0 is not
 
 KERNEL_INLINE Ints broadcast(int32_t value) { return Ints{} + value; }
 
 KERNEL_INLINE Words broadcast(uint32_t value) { return Words{} + value; }
 
-// a * b + c, one instruction where the target has it.
-KERNEL_INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return a * b + c; }
+// a * b + c, one instruction where the target has it; named, so that the same source rounds alike wherever it is inlined.
+KERNEL_INLINE Floats multiply_add(Floats a, Floats b, Floats c) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+    return _mm256_fmadd_ps(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
 
 KERNEL_INLINE Floats to_floats(Ints value) { return __builtin_convertvector(value, Floats); }
 

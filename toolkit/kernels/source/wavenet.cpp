@@ -16,19 +16,20 @@
 //     | slot 0: row 0 words | row 1 words | ... | slot 1: row 0 words | ... |          scales: | slot 0: row 0 | row 1 | ...
 //
 // One row, two threads. The chain of layers is serial; what earlier samples and the condition give to z is not. The HELPER
-// computes those, at most one sample ahead, and some of the skips of the sample before; the CHAIN does the rest:
+// computes that, at most one sample ahead; the CHAIN does the rest:
 //
 //     chain    | (t, 0) | (t, 1) | (t, 2) | ... | (t, L-1) | head, draw | (t+1, 0) ...
-//     helper        | past (t+1, 0), skip (t, 0) | past (t+1, 1), skip (t, 1) | ...
+//     helper        | past (t+1, 0) | past (t+1, 1) | past (t+1, 2) | ...
 //
-// Each counts its finished (sample, layer) pairs in its own counter and waits for the other's: a bounded number of spins, then
-// it yields, so that a busy core slows it down but does not stall it. The weights of each thread stay in the cache of its core.
+// Each counts its (sample, layer) pairs in its own counter and waits for the other's: a bounded number of spins, then it
+// yields, so that a busy core slows it down but does not stall it. The weights of each thread stay in the cache of its core.
 //
 // Several rows: every thread takes some of the rows through all layers, with the weights of a layer used for all of them.
 // Sums are added up in the same order on all these ways: with fp32 and int8 the result does not depend on rows and threads.
 //
-// Conditions come dense (a vector a sample, projected for 16 samples of one row at a time, or for all rows of a sample) or at
-// frame rate, where the projections of two neighbouring frames are interpolated: interpolation commutes with a 1x1 convolution.
+// Conditions come dense, a vector a sample, or at frame rate. Dense ones of one row are projected for many samples at a time,
+// into memory that then becomes their z; those of several rows sample by sample. At frame rate the projections of two
+// neighbouring frames are interpolated: interpolation commutes with a 1x1 convolution.
 
 #include <atomic>
 #include <thread>
@@ -74,8 +75,8 @@ using namespace kernels;
 
 constexpr float RESIDUAL_SCALE = 0.70710678f;
 constexpr float LEVEL_MAX = 1.0f - 1.0f / 32768;
-constexpr int WINDOW = 16;    // samples of one row whose conditions are projected together
-constexpr int SPINS = 4000;   // before a waiting thread lets others run
+constexpr int CHUNK = 512;    // samples of one row whose conditions are projected together
+constexpr int SPINS = 500;    // before a waiting thread lets others run
 
 // ---------------------------------------------------------------------------------------------------------------------------
 
@@ -109,9 +110,6 @@ struct Net {
         std::copy_n(weights.skips_bias, shape.skip, skip_bias);
     }
 
-    // Skips that the helper adds up: not the last layers', for which the chain would have to wait.
-    bool helper_skips(int layer) const { return layer + 3 < shape.layers && layer % 2 == 0; }
-
    private:
     void pack_layer(int i, const WavenetWeights& weights) {
         const int width = shape.residual, outputs = 2 * shape.gate, stride = shape.kernel * width + shape.condition;
@@ -125,13 +123,14 @@ struct Net {
             layer.past[tap].pack(helper, precision, gates + tap * width, stride, nullptr, outputs, width);
         }
         layer.now.pack(chain, precision, gates + (shape.kernel - 1) * width, stride, nullptr, outputs, width);
-        layer.condition.pack(helper, fine, gates + shape.kernel * width, stride, weights.gates_bias + i * outputs, outputs, shape.condition);
+        const float* bias = weights.gates_bias + i * outputs;
+        layer.condition.pack(helper, fine, gates + shape.kernel * width, stride, bias, outputs, shape.condition);
         if (i + 1 < shape.layers) {
             const float* residual = weights.residuals + size_t(i) * width * shape.gate;
             layer.residual.pack(chain, precision, residual, shape.gate, nullptr, width, shape.gate);
         }
         const float* skip = weights.skips + size_t(i) * shape.skip * shape.gate;
-        layer.skip.pack(helper_skips(i) ? helper : chain, precision, skip, shape.gate, nullptr, shape.skip, shape.gate);
+        layer.skip.pack(chain, precision, skip, shape.gate, nullptr, shape.skip, shape.gate);
     }
 };
 
@@ -145,6 +144,9 @@ struct State {
     std::vector<uint32_t*> rings;   // of a layer: slots x capacity x width
     std::vector<float*> scales;     // of a layer: slots x capacity
     float *signal, *wave, *residue;  // rows x history, oldest first; rows; rows
+    std::unique_ptr<Arena> scratch;
+    float* projections = nullptr;  // of conditions
+    size_t room = 0;               // floats there
 
     State(const Net& net_, int rows_) : net(net_), rows(rows_), capacity(rows_ == 1 ? 1 : round_up(rows_, TILE_ROWS) + TILE_ROWS) {
         width = net.layers[0].now.words();
@@ -159,6 +161,14 @@ struct State {
         signal = arena.take<float>(size_t(rows) * history());
         wave = arena.take<float>(rows);
         residue = arena.take<float>(rows);
+    }
+
+    // Room for projected conditions; what was there is lost.
+    void make_room(size_t floats) {
+        if (floats <= room) return;
+        scratch = std::make_unique<Arena>();
+        projections = scratch->take<float>(floats);
+        room = floats;
     }
 
     int history() const { return std::max(1, net.shape.order); }
@@ -281,32 +291,57 @@ inline void interpolate(const float* from, const float* to, float share, int cou
     for (int j = 0; j < count; j += LANES) store(y + j, multiply_add(load(to + j) - load(from + j), broadcast(share), load(from + j)));
 }
 
-// Projections of the frames of a block: rows x (frames + 1) x layers x 2 gate.
-struct Frames {
-    Arena arena;
-    float* projected = nullptr;
-    int frames = 0, layers = 0, outputs = 0;
-
-    Frames(const Net& net, const WavenetBlock& block, int rows) {
-        const int channels = net.shape.condition, words = net.layers[0].condition.words();
-        frames = int(block.samples / block.hop) + 1, layers = net.shape.layers, outputs = 2 * net.shape.gate;
-        const int count = rows * frames;
-        uint32_t* encoded = arena.take<uint32_t>(size_t(round_up(count, TILE_ROWS)) * words);
-        float* scales = arena.take<float>(round_up(count, TILE_ROWS));
-        float* padded = arena.take<float>(round_up(channels, 16));
-        projected = arena.take<float>(size_t(count) * layers * outputs);
-        for (int i = 0; i < count; ++i) {
-            padded_condition(block.condition + size_t(i) * channels, channels, padded);
-            encode(net.fine, padded, channels, encoded + size_t(i) * words, scales + i);
-        }
-        TileScope tiles;
-        for (int l = 0; l < layers; ++l) {
-            const PackedMatrix& matrix = net.layers[l].condition;
-            matrix.multiply_rows(encoded, words, scales, count, projected + l * outputs, size_t(layers) * outputs, 0, matrix.blocks(), false);
+// Conditions ``count x condition`` -> ``count x layers x 2 gate``, the vectors ``first`` .. ``last`` of them. Groups begin at
+// multiples of 16, so that the result does not depend on how threads share them.
+void project(const Net& net, const float* conditions, int64_t first, int64_t last, float* y) {
+    const int channels = net.shape.condition, words = net.layers[0].condition.words(), outputs = 2 * net.shape.gate;
+    const int64_t stride = int64_t(net.shape.layers) * outputs;
+    Arena arena(SMALL_PAGE);
+    const int64_t count = round_up(int(last - first), TILE_ROWS);
+    uint32_t* encoded = arena.take<uint32_t>(count * words);
+    float* scales = arena.take<float>(count);
+    float* padded = arena.take<float>(round_up(channels, 16));
+    for (int64_t i = first; i < last; ++i) {
+        padded_condition(conditions + i * channels, channels, padded);
+        encode(net.fine, padded, channels, encoded + (i - first) * words, scales + (i - first));
+    }
+    TileScope tiles;
+    for (int l = 0; l < net.shape.layers; ++l) {
+        const PackedMatrix& matrix = net.layers[l].condition;
+        for (int64_t i = 0; i < last - first; i += TILE_ROWS) {
+            const int rows = int(std::min<int64_t>(TILE_ROWS, last - first - i));
+            float* place = y + (first + i) * stride + l * outputs;
+            matrix.multiply_rows(encoded + i * words, words, scales + i, rows, place, stride, 0, matrix.blocks(), false);
         }
     }
+}
 
-    void at(int row, int64_t n, int hop, int layer, float* z) const {
+// The same by several threads.
+void project(const Net& net, const float* conditions, int64_t count, float* y, int threads) {
+    const int64_t each = round_up(int((count + threads - 1) / threads), TILE_ROWS);
+    std::vector<std::thread> others;
+    for (int64_t first = each; first < count; first += each) {
+        others.emplace_back([=, &net] { project(net, conditions, first, std::min(first + each, count), y); });
+    }
+    project(net, conditions, 0, std::min(each, count), y);
+    for (std::thread& other : others) other.join();
+}
+
+// Projections of the frames of a block, rows x (frames + 1) x layers x 2 gate, and those of samples between them.
+struct Frames {
+    const float* projected;
+    int frames, layers, outputs, hop;
+
+    Frames(State& state, const WavenetBlock& block, int threads) : hop(block.hop) {
+        const Net& net = state.net;
+        frames = int(block.samples / hop) + 1, layers = net.shape.layers, outputs = 2 * net.shape.gate;
+        const int64_t count = int64_t(state.rows) * frames;
+        state.make_room(size_t(count) * layers * outputs);
+        project(net, block.condition, count, state.projections, threads);
+        projected = state.projections;
+    }
+
+    void at(int row, int64_t n, int layer, float* z) const {
         const float* from = projected + ((size_t(row) * frames + n / hop) * layers + layer) * outputs;
         interpolate(from, from + size_t(layers) * outputs, float(n % hop) / float(hop), outputs, z);
     }
@@ -327,8 +362,7 @@ class Rows {
         x_ = arena_.take<float>(size_t(padded) * shape.residual);
         z_ = arena_.take<float>(size_t(padded) * gates_);
         units_ = arena_.take<float>(shape.gate);
-        even_ = arena_.take<float>(size_t(padded) * shape.skip);
-        odd_ = arena_.take<float>(size_t(padded) * shape.skip);
+        skips_ = arena_.take<float>(size_t(padded) * shape.skip);
         hidden_ = arena_.take<float>(size_t(padded) * shape.skip);
         mixture_ = arena_.take<float>(size_t(padded) * net_.last.padded_outputs());
         condition_ = arena_.take<float>(channels_);
@@ -352,9 +386,9 @@ class Rows {
     const WavenetBlock& block_;
     const Frames* frames_;
     const int first_, count_;
-    Arena arena_;
+    Arena arena_{SMALL_PAGE};
     int gates_, channels_, widths_[4];
-    float *x_, *z_, *units_, *even_, *odd_, *hidden_, *mixture_, *condition_, *scales_[4], *prediction_;
+    float *x_, *z_, *units_, *skips_, *hidden_, *mixture_, *condition_, *scales_[4], *prediction_;
     uint32_t* encoded_[4];
 
     template <Precision Q>
@@ -372,9 +406,8 @@ class Rows {
         for (int i = 0; i < count_; ++i) {
             prediction_[i] = shape.order ? predict(state_, block_, first_ + i, n) : 0.0f;
             enter(state_, prediction_[i], first_ + i, x_ + i * shape.residual);
-            std::copy_n(net_.skip_bias, shape.skip, odd_ + i * shape.skip);
+            std::copy_n(net_.skip_bias, shape.skip, skips_ + i * shape.skip);
         }
-        std::fill_n(even_, count_ * shape.skip, 0.0f);
         if (frames_ == nullptr) encode_conditions(n);
         for (int l = 0; l < shape.layers; ++l) layer(l, n);
         head(n);
@@ -403,7 +436,7 @@ class Rows {
             encode<P>(x_ + i * shape.residual, shape.residual, state_.words(l, t, first_ + i), state_.scale(l, t, first_ + i));
         }
         if (frames_ != nullptr) {
-            for (int i = 0; i < count_; ++i) frames_->at(first_ + i, n, block_.hop, l, z_ + i * gates_);
+            for (int i = 0; i < count_; ++i) frames_->at(first_ + i, n, l, z_ + i * gates_);
         } else {
             fine_product(layer.condition, CONDITION, z_, gates_);
         }
@@ -416,7 +449,7 @@ class Rows {
             gate_units(z_ + i * gates_, shape.gate, units_);
             encode<P>(units_, shape.gate, encoded_[UNITS] + i * widths_[UNITS], scales_[UNITS] + i);
         }
-        product<P>(layer.skip, encoded_[UNITS], widths_[UNITS], scales_[UNITS], net_.helper_skips(l) ? even_ : odd_, shape.skip, true);
+        product<P>(layer.skip, encoded_[UNITS], widths_[UNITS], scales_[UNITS], skips_, shape.skip, true);
         if (l + 1 < shape.layers) {
             product<P>(layer.residual, encoded_[UNITS], widths_[UNITS], scales_[UNITS], x_, shape.residual, true);
             scale_residual(x_, count_ * shape.residual);
@@ -425,9 +458,10 @@ class Rows {
 
     void head(int64_t n) {
         const int skip = net_.shape.skip, outputs = net_.last.padded_outputs();
-        for (int i = 0; i < count_ * skip; i += LANES) store(odd_ + i, load(odd_ + i) + load(even_ + i));
-        rectify(odd_, odd_, count_ * skip);
-        for (int i = 0; i < count_; ++i) encode(net_.fine, odd_ + i * skip, skip, encoded_[SKIPS] + i * widths_[SKIPS], scales_[SKIPS] + i);
+        rectify(skips_, skips_, count_ * skip);
+        for (int i = 0; i < count_; ++i) {
+            encode(net_.fine, skips_ + i * skip, skip, encoded_[SKIPS] + i * widths_[SKIPS], scales_[SKIPS] + i);
+        }
         fine_product(net_.hidden, SKIPS, hidden_, skip);
         rectify(hidden_, hidden_, count_ * skip);
         for (int i = 0; i < count_; ++i) {
@@ -468,30 +502,36 @@ class OneRow {
         : state_(state), net_(state.net), block_(block), frames_(frames), layers_(state.net.shape.layers) {
         const WavenetShape& shape = net_.shape;
         gates_ = 2 * shape.gate;
-        z_ = helper_arena_.take<float>(size_t(2) * layers_ * gates_);
-        even_ = helper_arena_.take<float>(size_t(2) * shape.skip);
-        unit_width_ = net_.layers[0].skip.words();
-        encoded_units_ = helper_arena_.take<uint32_t>(size_t(2) * layers_ * unit_width_);
-        unit_scales_ = helper_arena_.take<float>(size_t(2) * layers_);
-        if (frames_ == nullptr) start_windows();
+        if (frames_ != nullptr) {
+            z_ = arena_.take<float>(size_t(2) * layers_ * gates_);
+        } else {
+            state_.make_room(size_t(CHUNK) * layers_ * gates_);
+        }
         x_ = arena_.take<float>(shape.residual);
         units_ = arena_.take<float>(shape.gate);
-        odd_ = arena_.take<float>(shape.skip);
+        skips_ = arena_.take<float>(shape.skip);
         hidden_ = arena_.take<float>(shape.skip);
         mixture_ = arena_.take<float>(net_.last.padded_outputs());
-        const int widest = std::max(net_.hidden.words(), net_.last.words());
-        encoded_ = arena_.take<uint32_t>(widest);
+        encoded_ = arena_.take<uint32_t>(std::max(net_.hidden.words(), net_.layers[0].skip.words()));
     }
 
-    void run(bool with_helper) {
-        if (!with_helper) {
-            TileScope tiles;
-            for (int64_t n = 0; n < block_.samples; ++n) step<false>(n);
-            return;
+    void run(int threads) {
+        const int64_t size = frames_ != nullptr ? block_.samples : CHUNK;
+        for (start_ = 0; start_ < block_.samples; start_ = end_) {
+            end_ = std::min(start_ + size, block_.samples);
+            if (frames_ == nullptr) {
+                const float* conditions = block_.condition + start_ * net_.shape.condition;
+                project(net_, conditions, end_ - start_, state_.projections, threads);
+            }
+            if (threads == 1) {
+                for (int64_t n = start_; n < end_; ++n) step<false>(n);
+            } else {
+                chain_.reach(pair(0, start_) - 1), helper_.reach(pair(0, start_) - 1);
+                std::thread helper([this] { help(); });
+                for (int64_t n = start_; n < end_; ++n) step<true>(n);
+                helper.join();
+            }
         }
-        std::thread helper([this] { help(); });
-        for (int64_t n = 0; n < block_.samples; ++n) step<true>(n);
-        helper.join();
     }
 
    private:
@@ -500,57 +540,26 @@ class OneRow {
     const WavenetBlock& block_;
     const Frames* frames_;
     const int layers_;
-    int gates_, unit_width_, condition_width_ = 0;
-    Arena arena_, helper_arena_;
-    float *x_, *units_, *odd_, *hidden_, *mixture_;  // chain
+    int gates_;
+    int64_t start_ = 0, end_ = 0;  // the chunk
+    Arena arena_{SMALL_PAGE};
+    float *x_, *units_, *skips_, *hidden_, *mixture_;
+    float* z_ = nullptr;  // at frame rate, by parity of the sample: layers x 2 gate
     uint32_t* encoded_;
-    float *z_, *even_;                                // by parity of the sample: layers x 2 gate; skip
-    uint32_t* encoded_units_;                         // by parity of the sample: layers x words
-    float* unit_scales_;
-    uint32_t* conditions_ = nullptr;                  // dense: of all samples, encoded
-    float *condition_scales_ = nullptr, *windows_ = nullptr;  // layers x WINDOW x 2 gate: projections
-    std::vector<int64_t> window_start_, window_end_;
     Progress chain_, helper_;
 
-    float* z(int l, int64_t n) { return z_ + (size_t(n & 1) * layers_ + l) * gates_; }
-    float* even(int64_t n) { return even_ + size_t(n & 1) * net_.shape.skip; }
-    uint32_t* encoded_unit(int l, int64_t n) { return encoded_units_ + (size_t(n & 1) * layers_ + l) * unit_width_; }
-    float* unit_scale(int l, int64_t n) { return unit_scales_ + (n & 1) * layers_ + l; }
+    float* z(int l, int64_t n) {
+        if (frames_ != nullptr) return z_ + (size_t(n & 1) * layers_ + l) * gates_;
+        return state_.projections + (size_t(n - start_) * layers_ + l) * gates_;
+    }
+
     int64_t pair(int l, int64_t n) const { return n * layers_ + l + 1; }
-
-    void start_windows() {
-        const int channels = net_.shape.condition;
-        condition_width_ = net_.layers[0].condition.words();
-        conditions_ = helper_arena_.take<uint32_t>(size_t(block_.samples + TILE_ROWS) * condition_width_);
-        condition_scales_ = helper_arena_.take<float>(block_.samples);
-        windows_ = helper_arena_.take<float>(size_t(layers_) * WINDOW * gates_);
-        float* padded = helper_arena_.take<float>(round_up(channels, 16));
-        for (int64_t n = 0; n < block_.samples; ++n) {
-            padded_condition(block_.condition + n * channels, channels, padded);
-            encode(net_.fine, padded, channels, conditions_ + n * condition_width_, condition_scales_ + n);
-        }
-        window_start_.assign(layers_, 0), window_end_.assign(layers_, 0);
-    }
-
-    // The projected condition of sample n. Layers begin their windows at different samples, so that the work is even.
-    void condition(int l, int64_t n, float* z) {
-        if (frames_ != nullptr) return frames_->at(0, n, block_.hop, l, z);
-        float* window = windows_ + size_t(l) * WINDOW * gates_;
-        if (n >= window_end_[l]) {
-            const int64_t count = std::min<int64_t>(WINDOW - (n + l) % WINDOW, block_.samples - n);
-            const PackedMatrix& matrix = net_.layers[l].condition;
-            matrix.multiply_rows(conditions_ + n * condition_width_, condition_width_, condition_scales_ + n, int(count), window, gates_, 0,
-                                 matrix.blocks(), false);
-            window_start_[l] = n, window_end_[l] = n + count;
-        }
-        std::memcpy(z, window + (n - window_start_[l]) * gates_, gates_ * sizeof(float));
-    }
 
     // What the condition and earlier samples give to z.
     void past(int l, int64_t n) {
         const Layer& layer = net_.layers[l];
         const int64_t t = state_.position + n;
-        condition(l, n, z(l, n));
+        if (frames_ != nullptr) frames_->at(0, n, l, z(l, n));
         for (size_t tap = 0; tap < layer.past.size(); ++tap) {
             const int64_t then = state_.back(l, t, int(tap));
             const PackedMatrix& matrix = layer.past[tap];
@@ -558,23 +567,11 @@ class OneRow {
         }
     }
 
-    void add_skip(int l, int64_t n, float* sum) {
-        const PackedMatrix& matrix = net_.layers[l].skip;
-        matrix.vector_product<P>(encoded_unit(l, n), *unit_scale(l, n), sum, 0, matrix.blocks(), true);
-    }
-
-    void helper_skip(int l, int64_t n) {
-        if (l == 0) std::fill_n(even(n), net_.shape.skip, 0.0f);
-        if (net_.helper_skips(l)) add_skip(l, n, even(n));
-    }
-
     void help() {
-        TileScope tiles;
-        for (int64_t n = 0; n <= block_.samples; ++n) {
+        for (int64_t n = start_; n < end_; ++n) {
             for (int l = 0; l < layers_; ++l) {
-                if (n > 0) chain_.wait_for(pair(l, n - 1));
-                if (n < block_.samples) past(l, n);
-                if (n > 0) helper_skip(l, n - 1);
+                if (n > start_) chain_.wait_for(pair(l, n - 1));
+                past(l, n);
                 helper_.reach(pair(l, n));
             }
         }
@@ -585,17 +582,10 @@ class OneRow {
         const WavenetShape& shape = net_.shape;
         const float prediction = shape.order ? predict(state_, block_, 0, n) : 0.0f;
         enter(state_, prediction, 0, x_);
-        std::copy_n(net_.skip_bias, shape.skip, odd_);
+        std::copy_n(net_.skip_bias, shape.skip, skips_);
         for (int l = 0; l < layers_; ++l) layer<HELPED>(l, n);
-        if (HELPED) helper_.wait_for(last_helper_skip() < 0 ? 0 : pair(last_helper_skip(), n + 1));
-        head(n);
+        head();
         speak(state_, block_, mixture_, prediction, 0, n);
-    }
-
-    int last_helper_skip() const {
-        int l = layers_ - 1;
-        while (l >= 0 && !net_.helper_skips(l)) --l;
-        return l;
     }
 
     template <bool HELPED>
@@ -606,26 +596,28 @@ class OneRow {
         uint32_t* words = state_.words(l, t, 0);
         float* scale = state_.scale(l, t, 0);
         encode<P>(x_, shape.residual, words, scale);
-        if (HELPED) helper_.wait_for(pair(l, n));
-        else past(l, n);
+        if constexpr (HELPED) {
+            chain_.reach(pair(l, n));
+            helper_.wait_for(pair(l, n));
+        } else {
+            past(l, n);
+        }
         layer.now.vector_product<P>(words, *scale, z(l, n), 0, layer.now.blocks(), true);
         gate_units(z(l, n), shape.gate, units_);
-        encode<P>(units_, shape.gate, encoded_unit(l, n), unit_scale(l, n));
-        if (HELPED) chain_.reach(pair(l, n));
+        float unit_scale;
+        encode<P>(units_, shape.gate, encoded_, &unit_scale);
         if (l + 1 < layers_) {
-            layer.residual.vector_product<P>(encoded_unit(l, n), *unit_scale(l, n), x_, 0, layer.residual.blocks(), true);
+            layer.residual.vector_product<P>(encoded_, unit_scale, x_, 0, layer.residual.blocks(), true);
             scale_residual(x_, shape.residual);
         }
-        if (!HELPED) helper_skip(l, n);
-        if (!net_.helper_skips(l)) add_skip(l, n, odd_);
+        layer.skip.vector_product<P>(encoded_, unit_scale, skips_, 0, layer.skip.blocks(), true);
     }
 
-    void head(int64_t n) {
+    void head() {
         const int skip = net_.shape.skip;
         float scale;
-        for (int j = 0; j < skip; j += LANES) store(odd_ + j, load(odd_ + j) + load(even(n) + j));
-        rectify(odd_, odd_, skip);
-        encode(net_.fine, odd_, skip, encoded_, &scale);
+        rectify(skips_, skips_, skip);
+        encode(net_.fine, skips_, skip, encoded_, &scale);
         net_.hidden.multiply(encoded_, scale, hidden_, 0, net_.hidden.blocks(), false);
         rectify(hidden_, hidden_, skip);
         net_.last.vector_product<Precision::fp32>(reinterpret_cast<uint32_t*>(hidden_), 1.0f, mixture_, 0, net_.last.blocks(), false);
@@ -645,10 +637,10 @@ void run(State& state, const WavenetBlock& block, int threads) {
     threads = std::max(1, state.rows == 1 ? std::min(threads, 2) : std::min(threads, state.rows));
     std::unique_ptr<Frames> frames;
     if (state.rows == 1 ? block.hop > 0 : projects_frames(state.net, state, block, threads)) {
-        frames = std::make_unique<Frames>(state.net, block, state.rows);
+        frames = std::make_unique<Frames>(state, block, threads);
     }
     if (state.rows == 1) {
-        OneRow<P>(state, block, frames.get()).run(threads > 1);
+        OneRow<P>(state, block, frames.get()).run(threads);
     } else {
         std::vector<std::thread> others;
         auto part = [&](int i) {
