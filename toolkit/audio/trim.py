@@ -53,8 +53,10 @@ def _loudness(wave: NDArray[np.float32], width: int) -> NDArray[np.float64]:
     """Power in decibels of a window centred on each sample, without the constant part of the wave."""
     if len(wave) == 0:
         return np.empty(0)
-    power = np.square(wave - wave.mean(dtype=np.float64))
-    total = np.concatenate([[0.0], np.cumsum(power)])
-    centre = np.arange(len(wave))
-    first, last = np.maximum(0, centre - width // 2), np.minimum(len(wave), centre - width // 2 + width)
-    return np.asarray(10 * np.log10(np.maximum((total[last] - total[first]) / width, 1e-20)))
+    power = wave - wave.mean(dtype=np.float64)
+    total = np.concatenate([[0.0], np.cumsum(np.square(power, out=power))])
+    edged = np.pad(total, (width // 2, width), "edge")  # windows are cut off at both ends
+    loudness = edged[width : width + len(wave)] - edged[: len(wave)]
+    loudness /= width
+    np.log10(np.maximum(loudness, 1e-20, out=loudness), out=loudness)
+    return np.asarray(np.multiply(loudness, 10, out=loudness))
