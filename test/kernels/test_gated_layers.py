@@ -35,11 +35,11 @@ def made_up(stack: GatedStack, rows: int, count: int, condition: int, starts: bo
     return x, conditions, torch.arange(size) >= late[:, None] if starts else None
 
 
-def compare(plain: list[Tensor], fast: list[Tensor], forward: float, gradients: float) -> None:
-    """Errors relative to the largest value."""
+def compare(plain: list[Tensor], fast: list[Tensor], forward: float, gradients: float, least: float = 1e-3) -> None:
+    """Errors relative to the largest value, or to ``least`` where all are smaller."""
     for i, (one, two) in enumerate(zip(plain, fast, strict=True)):
         assert one.shape == two.shape
-        assert (one - two).abs().max() <= (gradients if i else forward) * one.abs().max().clamp_min(1e-3)
+        assert (one - two).abs().max() <= (gradients if i else forward) * one.abs().max().clamp_min(least)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -95,7 +95,7 @@ def test_bf16_is_close(shape: dict[str, object]) -> None:
     """Native where the processor has it, torch elsewhere: as near to float32 as the plain layers in bf16."""
     stack, made = stack_of(shape)
     exact = found(stack, *made, torch.float32, False)
-    compare(exact, found(stack, *made, torch.bfloat16, True), 0.02, 0.05)
+    compare(exact, found(stack, *made, torch.bfloat16, True), 0.02, 0.05, least=0.05)  # a lone gradient may cancel
 
 
 @native

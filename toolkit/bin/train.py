@@ -28,18 +28,22 @@ def run(args: argparse.Namespace) -> int:
 
     system = load_system(args.config, args.set)
     processes = Processes.start(args.device)
-    try:
+
+    def train() -> None:  # what holds the process group must be gone before ``stop``
         folder = lay_out(system, args.task, args.data, args.exp, args.fork, args.resume, processes)
         torch.manual_seed(system.seed)  # of the first weights
         task = TASKS[args.task].from_folder(system, folder)
         if not any(parameter.requires_grad for parameter in task.parameters()):
             print(f"{args.task}: {folder}: this part is signal processing, there is nothing to train")
-            return 0
+            return
         splits = task.data(args.data / "train"), task.data(args.data / "dev")
         identity = task.identity(system)
         trainer = Trainer(task, *splits, task.settings, folder / args.task, system.seed, identity, processes)
         trainer.run(args.resume)
         write_card(system, args.task, folder, processes, trainer.outcome())
+
+    try:
+        train()
     finally:
         processes.stop()
     return 0

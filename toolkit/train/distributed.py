@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -110,3 +111,4 @@ class Processes:
         """Leave the others in good order."""
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
+            gc.collect()  # the group's threads end with its last owner, and one that outlives the interpreter aborts the process

@@ -25,13 +25,13 @@ from toolkit.vocoders.wavenet import WaveNet  # noqa: E402
 
 
 @torch.inference_mode()
-def nats(net: WaveNet, frames: torch.Tensor, wave: torch.Tensor) -> dict[str, float]:
-    """Negative log-likelihood a sample of one utterance, by precision; ``torch`` is the plain parallel network."""
-    lengths = torch.tensor([frames.shape[1]])
-    scored = {"torch fp32": float(-net.log_likelihood(frames, wave, lengths))}
+def nats(net: WaveNet, frames: torch.Tensor, wave: torch.Tensor, threads: int) -> dict[str, float]:
+    """Negative log-likelihood a sample of utterances side by side, by precision; ``torch`` is the plain parallel network."""
+    lengths = torch.full((len(frames),), frames.shape[1])
+    scored = {"torch fp32": float(-net.log_likelihood(frames, wave, lengths).mean())}
     for precision in PRECISIONS:
-        mixture = kernel.forced(net, frames, wave, lengths, kernel.PackedNet(net, precision), cores())
-        scored[precision] = float(-net.score(mixture, frames, wave, lengths))
+        mixture = kernel.forced(net, frames, wave, lengths, kernel.PackedNet(net, precision), threads)
+        scored[precision] = float(-net.score(mixture, frames, wave, lengths).mean())
     return scored
 
 
@@ -39,8 +39,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", type=Path)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--utterances", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each utterance at most")
+    parser.add_argument("--utterances", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each utterance; shorter ones are left out")
+    parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     task = load_mel2wav(args.experiment)
@@ -48,17 +49,16 @@ def main() -> int:
     if not isinstance(net, WaveNet):
         parser.error(f"{args.experiment}: its vocoder is no wavenet, got {task.system.vocoder.name}")
     source = WaveData(args.data, args.data / "feats.scp", features.hop, 1, 0, 0)
-    rows = []
-    for index in range(min(args.utterances, len(source))):
-        frames, wave = source.whole(index)
-        kept = min(len(frames), int(args.seconds * features.sample_rate / features.hop))
-        rows.append(nats(net, torch.as_tensor(frames)[None, :kept], torch.as_tensor(wave)[None, : kept * features.hop]))
-    mean = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-    table = [
-        {"precision": name, "nats a sample": round(value, 4), "more than fp32": round(value - mean["fp32"], 4)}
-        for name, value in mean.items()
-    ]
-    timing.report(f"precision of {args.experiment.name}", table, args.json)
+    size = int(args.seconds * features.sample_rate / features.hop)
+    wholes = [whole for whole in map(source.whole, range(len(source))) if len(whole[0]) >= size][: args.utterances]
+    if not wholes:
+        parser.error(f"{args.data}: no utterance of {args.seconds:g} s; give fewer --seconds")
+    frames = torch.stack([torch.from_numpy(whole[0][:size]) for whole in wholes])
+    wave = torch.stack([torch.from_numpy(whole[1][: size * features.hop]) for whole in wholes])
+    found = nats(net, frames, wave, args.threads)
+    facts = {"utterances": len(wholes), "samples": wave.numel()}
+    rows = [facts | {"precision": name, "nats_a_sample": value, "more_than_fp32": value - found["fp32"]} for name, value in found.items()]
+    timing.report(f"precision of {args.experiment.name}", rows, args.json)
     return 0
 
 
