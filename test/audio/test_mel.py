@@ -17,6 +17,8 @@ from toolkit.audio.mel import (
     istft,
     linear_magnitude,
     log_mel,
+    log_spectrum,
+    mel_of_linear,
     mismatch,
     padded_samples,
     stft,
@@ -151,7 +153,7 @@ def test_linear_magnitude_has_the_mel_it_came_from(base):
 def test_every_field_moves_the_fingerprint_and_is_named():
     assert fingerprint(SMALL) == fingerprint(dataclasses.replace(SMALL)) and len(fingerprint(SMALL)) == 12
     changes = dict(sample_rate=8001, hop=49, window=201, n_fft=258, n_mels=19, f_min=61.0, f_max=3799.0, floor=1e-4)
-    changes |= dict(log_base="10", mel_scale="htk", band_norm="none")
+    changes |= dict(log_base="10", mel_scale="htk", band_norm="none", kind="linear")
     assert changes.keys() == {field.name for field in dataclasses.fields(MelSettings)}
     others = [dataclasses.replace(SMALL, **{name: value}) for name, value in changes.items()]
     assert len({fingerprint(other) for other in [SMALL, *others]}) == len(others) + 1
@@ -163,3 +165,14 @@ def test_every_field_moves_the_fingerprint_and_is_named():
 def test_window_is_periodic():
     assert hann(SMALL)[0] == 0 and hann(SMALL)[100] == 1
     np.testing.assert_allclose(hann(SMALL)[1:], hann(SMALL)[1:][::-1], atol=1e-6)
+
+
+def test_a_linear_spectrum_is_the_magnitude_of_every_bin() -> None:
+    linear = dataclasses.replace(SMALL, kind="linear")
+    wave = noise(500)
+    frames = log_spectrum(wave, linear)
+    assert frames.shape == (10, linear.bins) == (10, SMALL.n_fft // 2 + 1) and SMALL.bins == SMALL.n_mels
+    np.testing.assert_allclose(frames, np.log(np.maximum(np.abs(stft(wave, SMALL)), SMALL.floor)), atol=1e-5)
+    np.testing.assert_allclose(linear_magnitude(frames, linear), np.exp(frames), rtol=1e-5)
+    np.testing.assert_allclose(mel_of_linear(frames, linear), log_mel(wave, SMALL), atol=2e-3)  # the floor lifts quiet bins
+    assert fingerprint(linear) != fingerprint(SMALL)

@@ -28,7 +28,7 @@ class MadeUpData(TextMelData):
     """Random mels of odd lengths; only what ``forced_mels`` asks for."""
 
     def __init__(self, frames: list[int], task: Text2Mel) -> None:
-        self.hop, self.lengths = 200, frames
+        self.hop, self.lengths, self.more = 200, frames, {}
         self.ids = [f"u{i}" for i in range(len(frames))]
         self.utterances = [type("U", (), {"id": key})() for key in self.ids]
         self.tokens = lambda index: task.frontend(TEXTS[index])  # type: ignore[assignment]
@@ -42,7 +42,7 @@ def task() -> Text2Mel:
     torch.manual_seed(0)
     system = load_system(MINI, TINY)
     frontend = TextFrontend(system.cleaner.build(), system.tokenizer.build(), Vocabulary.build([list(text) for text in TEXTS]))
-    module = Text2Mel(system, len(frontend.vocabulary)).eval()
+    module = Text2Mel(system, frontend.vocabulary).eval()
     module.frontend = frontend
     return module
 

@@ -11,6 +11,7 @@ from toolkit.models.conditioning import Conditions
 from toolkit.models.feature_predictor import FeaturePredictor
 from toolkit.nn.noise import Noise
 from toolkit.postnets import POSTNETS
+from toolkit.testing import FEATURES
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def model() -> FeaturePredictor:
     encoder = ENCODERS.part("conv_blstm", embedding=6, channels=6, lstm=6)
     decoder, attention = DECODERS.part("tacotron2", prenet=(6,), lstm=6), ATTENTIONS.part("content", dim=4)
     postnet = POSTNETS.part("conv", channels=6, layers=2)
-    return FeaturePredictor(9, 5, 2, encoder, decoder, postnet, attention).double().eval()
+    return FeaturePredictor("abcdefghi", FEATURES, 2, encoder, decoder, postnet, attention).double().eval()
 
 
 def test_frames_are_the_decoders_plus_the_postnets_residual_and_zero_on_padding(model: FeaturePredictor) -> None:
@@ -41,7 +42,7 @@ def test_free_running_frames_after_the_stop_are_zero(model: FeaturePredictor) ->
 
 def test_a_condition_without_a_place_is_refused(model: FeaturePredictor) -> None:
     with pytest.raises(ValueError, match="not conditioned, got speaker"):
-        model.encode(torch.tensor([[2]]), torch.tensor([1]), Conditions(speaker=torch.tensor([0])))
+        model.encode(torch.tensor([[2]]), torch.tensor([1]), Conditions(speaker=torch.tensor([0])), None)
 
 
 def test_scheduled_teacher_forcing_feeds_predictions(model: FeaturePredictor) -> None:

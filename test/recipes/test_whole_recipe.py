@@ -18,7 +18,7 @@ from toolkit.data import kaldi
 from toolkit.data.store import FeatureStore
 
 Finished = tuple[Path, str]
-DATED = {"train.log", "RESULTS.md", "report.html", "scores.json", "utterances.jsonl", ".lock", "run.log"}
+DATED = {"train.log", "RESULTS.md", "report.html", "scores.json", "utterances.jsonl", ".lock", "run.log", "clock.json", "training_card.md"}
 
 
 def tree(folder: Path, work: Path) -> dict[str, str]:

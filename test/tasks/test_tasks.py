@@ -10,6 +10,7 @@ from toolkit.nn.noise import Noise
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.schema import System, load_system
 from toolkit.tasks.text2mel import Text2Mel
+from toolkit.text.vocabulary import Vocabulary
 
 MINI = Path(__file__).parents[2] / "recipes" / "ljspeech" / "conf" / "mini.yaml"
 TINY = [
@@ -26,7 +27,7 @@ def tiny(*assignments: str) -> System:
 @pytest.mark.parametrize("task", ["text2mel", "mel2wav"])
 def test_a_few_steps_on_one_batch_lower_the_loss(task: str) -> None:
     torch.manual_seed(0)
-    module = Text2Mel(tiny(), 12) if task == "text2mel" else Mel2Wav(tiny())
+    module = Text2Mel(tiny(), Vocabulary.made_up(12)) if task == "text2mel" else Mel2Wav(tiny())
     batch = module.made_up_batch()
     optimiser = torch.optim.Adam(module.parameters_of("main"), 1e-2)
     values = []
@@ -41,16 +42,16 @@ def test_a_few_steps_on_one_batch_lower_the_loss(task: str) -> None:
 
 def test_losses_of_text2mel_are_those_of_the_configuration_with_their_weights() -> None:
     torch.manual_seed(0)
-    module = Text2Mel(tiny("losses.guided_attention.weight=0"), 12).eval()
+    module = Text2Mel(tiny("losses.guided_attention.weight=0"), Vocabulary.made_up(12)).eval()
     batch = module.made_up_batch()
     assert set(module.losses(batch, "main")) == {"mse", "mae", "stop"}
     torch.manual_seed(0)
-    heavier = Text2Mel(tiny("losses.guided_attention.weight=0", "losses.stop.weight=3"), 12).eval()
+    heavier = Text2Mel(tiny("losses.guided_attention.weight=0", "losses.stop.weight=3"), Vocabulary.made_up(12)).eval()
     assert heavier.losses(batch, "main")["stop"].item() == pytest.approx(3 * module.losses(batch, "main")["stop"].item())
 
 
 def test_training_noise_follows_from_the_batchs_key() -> None:
-    module = Text2Mel(tiny(), 12)
+    module = Text2Mel(tiny(), Vocabulary.made_up(12))
     batch = module.made_up_batch()
     first, again = (module.losses(batch, "main")["mse"].item() for _ in range(2))
     other = module.losses(batch._replace(key=(1, 0, 1)), "main")["mse"].item()
@@ -58,7 +59,7 @@ def test_training_noise_follows_from_the_batchs_key() -> None:
 
 
 def test_length_is_bounded_by_the_text() -> None:
-    module = Text2Mel(tiny("synthesis.stop_threshold=2.0", "synthesis.frames_per_symbol=3"), 12).eval()
+    module = Text2Mel(tiny("synthesis.stop_threshold=2.0", "synthesis.frames_per_symbol=3"), Vocabulary.made_up(12)).eval()
     prediction = module.generate(torch.tensor([[3, 4, 1], [5, 1, 0]]), torch.tensor([3, 2]), Noise.of_rows([1, 2]))
     assert prediction.output.lengths.tolist() == [89, 86]  # 3 frames a symbol and a second of 80 frames
     assert prediction.output.stopped_by == ["limit", "limit"]
@@ -66,7 +67,7 @@ def test_length_is_bounded_by_the_text() -> None:
 
 def test_an_observation_has_numbers_and_pictures() -> None:
     pytest.importorskip("matplotlib")
-    module = Text2Mel(tiny(), 12).eval()
+    module = Text2Mel(tiny(), Vocabulary.made_up(12)).eval()
     seen = module.observe(module.made_up_batch())
     assert {"focus", "diagonality"} <= set(seen.numbers) and 0 < seen.numbers["focus"] <= 1
     assert all(image.ndim == 3 and image.shape[2] == 3 for image in seen.images.values())

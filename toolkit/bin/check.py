@@ -21,12 +21,13 @@ def run(args: argparse.Namespace) -> int:
     from toolkit.tasks.mel2wav import Mel2Wav
     from toolkit.tasks.schema import load_system
     from toolkit.tasks.text2mel import Text2Mel
+    from toolkit.text.vocabulary import Vocabulary
     from toolkit.train.turn import Turn
 
     system = load_system(args.config, args.set)
     torch.manual_seed(system.seed)
     said = []
-    tasks: list[Any] = [Text2Mel(system, SYMBOLS), Mel2Wav(system)]
+    tasks: list[Any] = [Text2Mel(system, Vocabulary.made_up(SYMBOLS)), Mel2Wav(system)]
     for task in tasks:
         size = sum(parameter.numel() for parameter in task.parameters())
         said.append(f"{task.name} {size / 1e6:.2f} M parameters")

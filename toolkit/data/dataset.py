@@ -21,6 +21,7 @@ from toolkit.errors import DataError
 from toolkit.nn.noise import seed_of
 
 Key = tuple[int, int, int]
+REMEDIES = {"durations": "run: toolkit align", "f0": "set extras: [f0] and extract features again"}
 
 
 class _Utterances:
@@ -53,12 +54,17 @@ class TextMelData(_Utterances):
     Args:
         folder: a data directory with ``feats.scp`` and ``utt2num_frames``.
         encode: text -> symbol ids with ``<eos>``.
+        needs: what each utterance has beside its mel: ``durations`` (frames of each symbol), ``f0`` (Hz of each frame, 0 unvoiced).
     """
 
-    def __init__(self, folder: Path, encode: Callable[[str], list[int]], hop: int) -> None:
+    def __init__(self, folder: Path, encode: Callable[[str], list[int]], hop: int, needs: Sequence[str] = ()) -> None:
         super().__init__(folder)
         self.hop = hop
         self.tokens = lru_cache(maxsize=None)(lambda index: encode(self.utterances[index].text))
+        for name in needs:
+            if not (folder / f"{name}.scp").is_file():
+                raise DataError(f"{folder}: has no {name}.scp, which this decoder is trained on; {REMEDIES[name]}")
+        self.more = {name: FeatureStore(folder / f"{name}.scp") for name in needs}
 
     def counts(self, members: Sequence[int], key: Key) -> Counts:
         frames = sum(self.lengths[i] for i in members)
@@ -75,7 +81,21 @@ class TextMelData(_Utterances):
             mel_lengths=torch.tensor([len(m) for m in mels]),
             counts=counts,
             key=key,
+            **{name: pad_sequence([self._beside(name, i) for i in members], batch_first=True) for name in self.more},
         )
+
+    def _beside(self, name: str, index: int) -> Tensor:
+        """Durations or F0 of one utterance, as long as its symbols or frames."""
+        key, frames = self.utterances[index].id, self.lengths[index]
+        values = self.more[name].load(key)
+        symbols = len(self.tokens(index))
+        if name == "durations" and (len(values) != symbols or values.sum() != frames):
+            raise DataError(
+                f"{key}: durations of {len(values)} symbols and {int(values.sum())} frames, it has {symbols} and {frames}; align again"
+            )
+        if name == "f0" and len(values) != frames:
+            raise DataError(f"{key}: F0 of {len(values)} frames, it has {frames}; extract features again")
+        return torch.from_numpy(values).long() if name == "durations" else torch.from_numpy(values)
 
 
 class WaveData(_Utterances):

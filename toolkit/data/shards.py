@@ -13,7 +13,7 @@ import numpy as np
 
 from toolkit.audio import wave as wave_files
 from toolkit.audio.f0 import energy, f0
-from toolkit.audio.mel import Floats, MelSettings, fingerprint, log_mel, padded_samples
+from toolkit.audio.mel import Floats, MelSettings, fingerprint, log_spectrum, padded_samples
 from toolkit.audio.trim import Trim, trim_silence
 from toolkit.data.kaldi import Utterance
 from toolkit.data.stamps import fingerprints, stamp_valid, write_stamp
@@ -21,7 +21,7 @@ from toolkit.data.store import ArkWriter
 from toolkit.data.writing import atomic, write_json
 from toolkit.errors import ConfigError, DataError, nearest
 
-FEATURES: dict[str, Callable[[Floats, MelSettings], Floats]] = {"mel": log_mel, "f0": f0, "energy": energy}
+FEATURES: dict[str, Callable[[Floats, MelSettings], Floats]] = {"mel": log_spectrum, "f0": f0, "energy": energy}
 EXTRAS = ("f0", "energy")
 
 

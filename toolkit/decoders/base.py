@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from toolkit.audio.mel import MelSettings
 from toolkit.nn.execution import Execution
 from toolkit.nn.noise import Noise
 from toolkit.registry import Registry
@@ -17,11 +18,12 @@ from toolkit.registry import Registry
 class Targets(NamedTuple):
     """What training knows about the output."""
 
-    mel: Tensor  # B T M, normalised
+    mel: Tensor  # B T M, normalised: what the decoder is to make
     lengths: Tensor  # B
     durations: Tensor | None = None  # B S
     f0: Tensor | None = None  # B T
     energy: Tensor | None = None  # B T
+    features: Tensor | None = None  # B T F, normalised: what the postnet is to make where that is something else
 
 
 class Output(NamedTuple):
@@ -56,10 +58,19 @@ class Decoder(nn.Module):
     """Memory -> mel frames.
 
     Wired: ``memory_dim``, ``n_mels``, ``attention`` (an unbuilt part; the decoder knows the sizes it needs) and
-    ``reduction``, the largest number of frames a step emits. ``execution`` says how ``generate`` runs; who synthesizes sets it.
+    ``reduction``, the largest number of frames a step emits. Attributes: ``execution`` says how ``generate`` runs, who
+    synthesizes sets it; ``needs`` names the targets beside the mel that training takes (``durations``, ``f0``);
+    ``makes_spectrum`` is False where the frames are other conditions for a vocoder, such as linguistic ones.
     """
 
     execution: Execution = Execution()
+    needs: tuple[str, ...] = ()
+    makes_spectrum: bool = True
+
+    @classmethod
+    def condition_dim(cls, features: MelSettings) -> int:
+        """Width of the frames that the vocoder is conditioned on."""
+        return features.bins
 
     def forward(
         self, memory: Tensor, mask: Tensor, targets: Targets, noise: Noise | None, teacher: float = 1.0, hard: bool = False
@@ -161,6 +172,13 @@ class _Run:
     def output(self) -> Output:
         reasons = ["stop" if stopped else "limit" for stopped in self.by_rule.tolist()]
         return Output(torch.cat(self.frames, 1), self.lengths, torch.stack(self.stops, 1), torch.stack(self.weights, 1), reasons)
+
+
+def previous_frames(mel: Tensor, reduction: int) -> Tensor:
+    """What each step is fed in training: the last frame of the group before, zeros for the first. ``B T M`` -> ``B T/r M``."""
+    groups = -(-mel.shape[1] // reduction)
+    last = mel[:, reduction - 1 :: reduction][:, : groups - 1]
+    return torch.cat([mel.new_zeros(mel.shape[0], 1, mel.shape[2]), last], 1)
 
 
 DECODERS: Registry[Decoder] = Registry("decoder", Decoder, wired=("memory_dim", "n_mels", "attention", "reduction"))

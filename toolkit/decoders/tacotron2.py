@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from toolkit.attentions.base import Attention
 from toolkit.decoders import tacotron2_generation
-from toolkit.decoders.base import DECODERS, Output, StepDecoder, StopAtProbability, StopRule, Targets
+from toolkit.decoders.base import DECODERS, Output, StepDecoder, StopAtProbability, StopRule, Targets, previous_frames
 from toolkit.errors import ConfigError, nearest
 from toolkit.kernels.lstm_run import Keep, Weights
 from toolkit.kernels.teacher_forcing import Plan, attend_through, run_through
@@ -217,13 +217,6 @@ class Tacotron2Decoder(StepDecoder):
     def replayable(self, memory: Tensor, mask: Tensor, stop_rule: StopRule) -> bool:
         ours = type(self) is Tacotron2Decoder and type(stop_rule) is StopAtProbability
         return ours and self.attention.offered(self.attention.start(memory, mask, None, True)) is not None
-
-
-def previous_frames(mel: Tensor, reduction: int) -> Tensor:
-    """What each step is fed in training: the last frame of the group before, zeros for the first. ``B T M`` -> ``B T/r M``."""
-    groups = -(-mel.shape[1] // reduction)
-    last = mel[:, reduction - 1 :: reduction][:, : groups - 1]
-    return torch.cat([mel.new_zeros(mel.shape[0], 1, mel.shape[2]), last], 1)
 
 
 def cell_weights(cell: ZoneoutLSTMCell) -> Weights:

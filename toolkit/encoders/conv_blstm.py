@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from toolkit.encoders.base import ENCODERS, Encoder
 from toolkit.errors import ConfigError
 from toolkit.nn.conv_norm import ConvNorm
 from toolkit.nn.masks import padding_mask
+from toolkit.nn.noise import Noise
+from toolkit.nn.packing import over_lengths
 
 
 @ENCODERS.register("conv_blstm")
@@ -47,11 +48,9 @@ class ConvBLSTM(Encoder):
         )
         self.lstm = nn.LSTM(widths[-1], lstm // 2, batch_first=True, bidirectional=True)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor, noise: Noise | None = None) -> Tensor:
         mask = padding_mask(lengths, inputs.shape[1])
         features = self.embedding(inputs).transpose(1, 2)  # B D S
         for convolution in self.convolutions:
             features = convolution(features, mask)
-        packed = pack_padded_sequence(features.transpose(1, 2), lengths.cpu(), batch_first=True, enforce_sorted=False)
-        memory, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=inputs.shape[1])
-        return memory  # B S D
+        return over_lengths(self.lstm, features.transpose(1, 2), lengths)

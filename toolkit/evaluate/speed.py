@@ -26,6 +26,7 @@ from toolkit.nn.noise import Noise
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.schema import System
 from toolkit.tasks.text2mel import Text2Mel
+from toolkit.text.vocabulary import Vocabulary
 from toolkit.train.turn import Turn
 
 Row = dict[str, Any]
@@ -41,7 +42,7 @@ def measure(systems: Mapping[str, System], hours: float, threads: int, seconds: 
         hours: length of the corpus that minutes an epoch are told for.
     """
     end = time.perf_counter() + seconds
-    nets = {name: (Text2Mel(system, SYMBOLS).eval(), Mel2Wav(system).eval()) for name, system in systems.items()}
+    nets = {name: (Text2Mel(system, Vocabulary.made_up(SYMBOLS)).eval(), Mel2Wav(system).eval()) for name, system in systems.items()}
     nets = dict(sorted(nets.items(), key=lambda net: sum(p.numel() for task in net[1] for p in task.parameters())))
     cases: list[Callable[[float], Iterator[Row]]] = []
     for name, (text2mel, mel2wav) in nets.items():
@@ -99,7 +100,7 @@ def _speaking_mels(name: str, task: Text2Mel, threads: int, share: float) -> Ite
     """Text -> mel, one utterance: encoder, decoder and postnet."""
     tokens, lengths = torch.randint(1, SYMBOLS, (1, TEXT)), torch.tensor([TEXT])
     model, reduction = task.model, task.system.reduction
-    memory, mask = model.encode(tokens, lengths, Conditions())
+    memory, mask = model.encode(tokens, lengths, Conditions(), None)
     seen: set[str] = set()
     for way in ways(threads):
         model.decoder.execution = way

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,8 @@ def speak_evaluation_set(text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path
     """Write waves of every system, the arrays that pictures need, and ``utterances.jsonl``; returns lines that sum it up.
 
     ``free``: text -> mel -> vocoder; ``free_griffin_lim`` the same through Griffin-Lim; ``forced``: teacher-forced mel ->
-    vocoder; ``copy``: the recording's mel -> vocoder.
+    vocoder; ``copy``: the recording's mel -> vocoder. Where the predictor makes no spectrum but other conditions, there is
+    neither Griffin-Lim nor a copy.
     """
     source = text2mel.data(data)
     chosen = choose(len(source), utterances)
@@ -41,12 +42,15 @@ def speak_evaluation_set(text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path
     spoken = predict_mels(text2mel, texts, seeds)
     mel_seconds = time.perf_counter() - begin
     forced = force(text2mel, source, chosen)
-    free, true = [s.mel for s in spoken], [source.mel(i) for i in chosen]
-    lines = [_write_waves(griffin_lim(text2mel.system), out, {"free_griffin_lim": free}, keys, seeds)]
+    free, true, lines = [s.mel for s in spoken], [source.mel(i) for i in chosen], list[str]()
+    spectrum = text2mel.model.decoder.makes_spectrum
+    if spectrum:
+        lines.append(_write_waves(griffin_lim(text2mel.system), out, {"free_griffin_lim": free}, keys, seeds))
     if mel2wav is not None:
-        lines.append(_write_waves(mel2wav, out, {"free": free, "forced": [forced[key].mel for key in keys], "copy": true}, keys, seeds))
+        systems = {"free": free, "forced": [forced[key].mel for key in keys]} | ({"copy": true} if spectrum else {})
+        lines.append(_write_waves(mel2wav, out, systems, keys, seeds))
     for key, result, mel in zip(keys, spoken, true, strict=True):
-        _write_arrays(out / "arrays" / f"{key}.npz", result, mel, forced[key])
+        _write_arrays(out / "arrays" / f"{key}.npz", result, mel, forced[key], spectrum)
     features = text2mel.system.features
     rate = features.hop / features.sample_rate
     how = {"precision": text2mel.system.synthesis.precision, "folds": text2mel.system.synthesis.folds}
@@ -61,7 +65,7 @@ def speak_evaluation_set(text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path
     return [f"{len(keys)} utterances, {missed} without a stop, mel RTF {mel_seconds / seconds:.3f}", *lines]
 
 
-def _write_waves(task: Mel2Wav, out: Path, systems: dict[str, Sequence[Array]], keys: Sequence[str], seeds: Sequence[int]) -> str:
+def _write_waves(task: Mel2Wav, out: Path, systems: Mapping[str, Sequence[Array]], keys: Sequence[str], seeds: Sequence[int]) -> str:
     """All systems through one vocoder in one go, because a larger batch is cheaper for each."""
     mels = [mel for system in systems.values() for mel in system]
     begin = time.perf_counter()
@@ -81,10 +85,11 @@ def write_wave(path: Path, wave: Array, sample_rate: int) -> None:
         wave_files.write(file, wave, sample_rate)
 
 
-def _write_arrays(path: Path, spoken: SpokenMel, true: Array, forced: Forced) -> None:
+def _write_arrays(path: Path, spoken: SpokenMel, true: Array, forced: Forced, spectrum: bool) -> None:
     arrays = {
-        "mel_true": true, "mel_free": spoken.mel, "mel_forced": forced.mel, "stop_free": spoken.stop,
-        "weights_free": spoken.weights, "weights_forced": forced.weights, "symbols": np.array(spoken.symbols),
+        "mel_true": true, "mel_free": spoken.mel if spectrum else None, "mel_forced": forced.mel if spectrum else None,
+        "stop_free": spoken.stop, "weights_free": spoken.weights, "weights_forced": forced.weights,
+        "symbols": np.array(spoken.symbols),
     }  # fmt: skip
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **{name: array for name, array in arrays.items() if array is not None})

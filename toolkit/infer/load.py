@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torch import nn
 
-from toolkit.errors import CheckpointError
+from toolkit.errors import CheckpointError, ConfigError
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.schema import System, load_system
 from toolkit.tasks.text2mel import Text2Mel
@@ -52,7 +52,13 @@ def default_model() -> Path:
 
 
 def griffin_lim(system: System) -> Mel2Wav:
-    """Griffin-Lim for the same mel definition, so that every system can be heard without a vocoder."""
+    """Griffin-Lim for the same features, so that every system can be heard without a vocoder.
+
+    Raises:
+        ConfigError: the predictor makes no spectrum.
+    """
+    if not system.decoder.cls.makes_spectrum:
+        raise ConfigError(f"vocoder: Griffin-Lim needs a spectrum, decoder {system.decoder.name!r} makes none; use the trained one")
     return Mel2Wav(replace(system, vocoder=VOCODERS.part("griffin_lim"))).eval()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from toolkit.attentions.base import Attention
+from toolkit.audio.mel import MelSettings
 from toolkit.decoders.base import Decoder, Output, StopRule, Targets
 from toolkit.encoders.base import Encoder
 from toolkit.models.conditioning import Conditioning, Conditions
@@ -22,7 +23,7 @@ class Prediction(NamedTuple):
     """Frames before the postnet stand in ``output.mel``, after it in ``mel``; both normalised, 0 on padding."""
 
     output: Output
-    mel: Tensor  # B T M
+    mel: Tensor  # B T F
 
 
 class FeaturePredictor(nn.Module):
@@ -30,8 +31,8 @@ class FeaturePredictor(nn.Module):
 
     def __init__(
         self,
-        num_symbols: int,
-        n_mels: int,
+        symbols: Sequence[str],
+        features: MelSettings,
         reduction: int,
         encoder: Part[Encoder],
         decoder: Part[Decoder],
@@ -39,22 +40,23 @@ class FeaturePredictor(nn.Module):
         attention: Part[Attention],
     ) -> None:
         super().__init__()
-        self.normaliser = Normaliser(n_mels)
-        self.encoder = encoder.build(num_symbols=num_symbols)
+        self.normaliser = Normaliser(features.bins)
+        self.encoder = encoder.build(num_symbols=len(symbols), symbols=tuple(symbols))
         self.conditioning = Conditioning(self.encoder.out_dim)
-        self.decoder = decoder.build(memory_dim=self.conditioning.out_dim, n_mels=n_mels, attention=attention, reduction=reduction)
-        self.postnet = postnet.build(n_mels=n_mels)
+        width = postnet.cls.frame_dim(features)
+        self.decoder = decoder.build(memory_dim=self.conditioning.out_dim, n_mels=width, attention=attention, reduction=reduction)
+        self.postnet = postnet.build(n_mels=features.bins, features=features)
 
-    def encode(self, tokens: Tensor, lengths: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:
+    def encode(self, tokens: Tensor, lengths: Tensor, conditions: Conditions, noise: Noise | None) -> tuple[Tensor, Tensor]:
         """Symbols ``B S`` -> memory ``B S D`` and its mask ``B S``."""
         mask = padding_mask(lengths, tokens.shape[1])
-        return self.conditioning(self.encoder(tokens, lengths), mask, conditions), mask
+        return self.conditioning(self.encoder(tokens, lengths, noise), mask, conditions), mask
 
     def forward(
         self, tokens: Tensor, lengths: Tensor, targets: Targets, conditions: Conditions, noise: Noise | None, hard: bool = False
     ) -> Prediction:
         """Teacher-forced prediction. ``targets.mel`` ``B T M`` is normalised."""
-        memory, mask = self.encode(tokens, lengths, conditions)
+        memory, mask = self.encode(tokens, lengths, conditions, noise)
         return self._refine(self.decoder(memory, mask, targets, noise, hard=hard))
 
     def generate(
@@ -68,10 +70,11 @@ class FeaturePredictor(nn.Module):
         on_frames: Callable[[Tensor], None] | None = None,
     ) -> Prediction:
         """Free-running prediction; ``limit`` ``B`` is the largest number of frames."""
-        memory, mask = self.encode(tokens, lengths, conditions)
+        memory, mask = self.encode(tokens, lengths, conditions, noise)
         return self._refine(self.decoder.generate(memory, mask, limit, stop_rule, noise, on_frames))
 
     def _refine(self, output: Output) -> Prediction:
         mask = padding_mask(output.lengths, output.mel.shape[1])
         mel = output.mel.masked_fill(mask[..., None], 0.0)
-        return Prediction(output._replace(mel=mel), mel + self.postnet(mel, mask))
+        refined = self.postnet(mel, mask)
+        return Prediction(output._replace(mel=mel), mel + refined if self.postnet.residual else refined)

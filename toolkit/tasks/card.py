@@ -13,6 +13,7 @@ from toolkit.registry import Part
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.schema import System
 from toolkit.tasks.text2mel import Text2Mel
+from toolkit.text.vocabulary import Vocabulary
 from toolkit.train.settings import Training
 
 SYMBOLS = 70  # of a vocabulary that is not known yet; only the embedding's size depends on it
@@ -61,7 +62,7 @@ def _features(mel: MelSettings) -> str:
 
 def _text2mel(system: System) -> list[Row]:
     with torch.device("meta"):
-        model = Text2Mel(system, SYMBOLS)
+        model = Text2Mel(system, Vocabulary.made_up(SYMBOLS))
     return [
         ("Text", f"{_part(system.cleaner)}; {_part(system.tokenizer)}"),
         ("Encoder", _part(system.encoder)),

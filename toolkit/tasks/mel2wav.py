@@ -26,14 +26,15 @@ class Mel2Wav(SystemTask):
         super().__init__(system)
         features = system.features
         self.vocoder = system.vocoder.build(
-            condition_dim=features.n_mels, hop=features.hop, sample_rate=features.sample_rate, features=features
+            condition_dim=system.condition_dim, hop=features.hop, sample_rate=features.sample_rate, features=features
         )
 
     @classmethod
     def from_folder(cls, system: System, folder: Path) -> Mel2Wav:
         """The task with the statistics of the conditioning frames that stand in a folder as ``stats.npz``."""
         task = cls(system)
-        task.vocoder.use_statistics(*load_statistics(folder / "stats.npz"))
+        if system.decoder.cls.makes_spectrum:
+            task.vocoder.use_statistics(*load_statistics(folder / "stats.npz"))
         task.folder = folder
         return task
 
@@ -62,7 +63,7 @@ class Mel2Wav(SystemTask):
         samples = (vocoder.context + crop) * features.hop
         return WaveBatch(
             ids=[f"made-up-{i}" for i in range(rows)],
-            condition=torch.randn(rows, vocoder.context + crop + vocoder.lookahead, features.n_mels),
+            condition=torch.randn(rows, vocoder.context + crop + vocoder.lookahead, self.system.condition_dim),
             wave=torch.rand(rows, samples) - 0.5,
             first=torch.zeros(rows, dtype=torch.int64),
             ends=torch.full((rows,), samples),

@@ -99,8 +99,18 @@ class System:
             raise ConfigError(f"normalise: unknown, got {self.normalise!r}; known: {', '.join(NORMALISATIONS)}")
         if self.reduction < 1:
             raise ConfigError(f"reduction: frames a step emits, must be at least 1, got {self.reduction}")
-        if not any(part.name in ("mse", "mae") for part in self.losses):
+        spectrum = self.decoder.cls.makes_spectrum
+        if spectrum and not any(part.name in ("mse", "mae") for part in self.losses):
             raise ConfigError("losses: none of them compares frames; known: mse, mae")
+        if not spectrum and self.losses:
+            raise ConfigError(f"losses: decoder {self.decoder.name!r} has its own, got {self.losses[0].name}; set losses: {{}}")
+        if not spectrum and self.crops.input == "natural":
+            raise ConfigError(f"crops.input: recordings have none of the conditions of decoder {self.decoder.name!r}, got 'natural'; gta")
+
+    @property
+    def condition_dim(self) -> int:
+        """Width F of the frames that the vocoder is conditioned on."""
+        return self.decoder.cls.condition_dim(self.features)
 
 
 def load_system(path: Path | str, assignments: Sequence[str] = ()) -> System:

@@ -20,6 +20,7 @@ from toolkit.nn.noise import Noise
 from toolkit.tasks.base import SystemTask
 from toolkit.tasks.schema import System
 from toolkit.text.frontend import TextFrontend
+from toolkit.text.vocabulary import Vocabulary
 from toolkit.train import pictures
 from toolkit.train.protocol import Observation
 from toolkit.vocoders.griffin_lim import GriffinLim
@@ -34,11 +35,11 @@ class Text2Mel(SystemTask):
         "encoder", "attention", "decoder", "postnet", "losses", "text2mel",
     )  # fmt: skip
 
-    def __init__(self, system: System, num_symbols: int) -> None:
+    def __init__(self, system: System, vocabulary: Vocabulary) -> None:
         super().__init__(system)
-        self.num_symbols = num_symbols
+        self.num_symbols = len(vocabulary)
         self.model = FeaturePredictor(
-            num_symbols, system.features.n_mels, system.reduction, system.encoder, system.decoder, system.postnet, system.attention
+            vocabulary.symbols, system.features, system.reduction, system.encoder, system.decoder, system.postnet, system.attention
         )
         terms = {part.name: part.build() for part in system.losses}
         self.terms = {name: term for name, term in terms.items() if term.weight}
@@ -47,7 +48,7 @@ class Text2Mel(SystemTask):
     def from_folder(cls, system: System, folder: Path) -> Text2Mel:
         """The task with the symbols and statistics that stand in a folder: ``tokens.txt``, ``stats.npz``."""
         frontend = TextFrontend.load(folder, system.cleaner.build(), system.tokenizer.build())
-        task = cls(system, len(frontend.vocabulary))
+        task = cls(system, frontend.vocabulary)
         task.frontend = frontend
         if system.normalise == "per_bin":
             task.model.normaliser.set(*load_statistics(folder / "stats.npz"))
@@ -57,7 +58,7 @@ class Text2Mel(SystemTask):
 
     def data(self, folder: Path) -> TextMelData:
         """The utterances of a split."""
-        return TextMelData(folder, self.frontend, self.system.features.hop)
+        return TextMelData(folder, self.frontend, self.system.features.hop, self.model.decoder.needs)
 
     def losses(self, batch: TextMelBatch, turn: str) -> dict[str, Tensor]:
         """Every term, weighted: sums over the micro-batch divided by the counts of the global batch."""
@@ -69,7 +70,10 @@ class Text2Mel(SystemTask):
 
     def predict(self, batch: TextMelBatch, noise: Noise | None, hard: bool = False) -> tuple[Prediction, Targets]:
         """Teacher-forced prediction of a batch, and the targets it is compared with, both normalised."""
-        targets = Targets(self.model.normaliser(batch.mel), batch.mel_lengths, batch.durations, batch.f0, batch.energy)
+        features = self.model.normaliser(batch.mel)
+        frames = self.model.postnet.frames_of(features)
+        refined = None if frames is features else features
+        targets = Targets(frames, batch.mel_lengths, batch.durations, batch.f0, batch.energy, refined)
         conditions = Conditions(batch.speaker, batch.language, batch.vector)
         return self.model(batch.tokens, batch.token_lengths, targets, conditions, noise, hard), targets
 
@@ -96,9 +100,12 @@ class Text2Mel(SystemTask):
         free = self.generate(batch.tokens[:1], batch.token_lengths[:1], Noise.of_rows([0], batch.mel.device))
         if free.output.weights is not None:
             images["alignment_free"] = pictures.alignment(free.output.weights[0, :, :symbols].cpu().numpy())
-        images["mel"] = pictures.mels(targets.mel[0, :frames].cpu().numpy(), prediction.mel[0, :frames].cpu().numpy(), hop)
         images["stop"] = pictures.stop_curve(torch.sigmoid(free.output.stop_logits[0]).cpu().numpy())
         numbers["free_running_frames"] = float(free.output.lengths[0])
+        if not self.model.decoder.makes_spectrum:
+            return Observation(numbers, images, {})
+        true = targets.mel if targets.features is None else targets.features
+        images["mel"] = pictures.mels(true[0, :frames].cpu().numpy(), prediction.mel[0, :frames].cpu().numpy(), hop)
         return Observation(numbers, images, {"free_running": (self._heard(free), self.system.features.sample_rate)})
 
     def _heard(self, prediction: Prediction) -> NDArray[np.float32]:
@@ -110,7 +117,10 @@ class Text2Mel(SystemTask):
 
     def made_up_batch(self, utterances: int = 2, symbols: int = 7, frames: int = 13) -> TextMelBatch:
         """A batch of random numbers of the right shapes, to try a configuration before any data is touched."""
-        mel = torch.randn(utterances, frames, self.system.features.n_mels)
+        mel = torch.randn(utterances, frames, self.system.features.bins)
+        durations = torch.full((utterances, symbols), frames // symbols)
+        durations[:, 0] += frames - frames // symbols * symbols
+        more = {"durations": durations, "f0": torch.full((utterances, frames), 120.0)}
         return TextMelBatch(
             ids=[f"made-up-{i}" for i in range(utterances)],
             tokens=torch.randint(1, self.num_symbols, (utterances, symbols)),
@@ -119,4 +129,5 @@ class Text2Mel(SystemTask):
             mel_lengths=torch.full((utterances,), frames),
             counts=Counts(utterances, utterances * frames, utterances * frames * self.system.features.hop),
             key=(self.system.seed, 0, 0),
+            **{name: more[name] for name in self.model.decoder.needs},
         )

@@ -32,6 +32,11 @@ class Vocabulary:
             seen.add(symbol)
 
     @classmethod
+    def made_up(cls, size: int) -> Vocabulary:
+        """A vocabulary of so many symbols, where none is known yet."""
+        return cls([PAD, EOS, *(f"symbol{number}" for number in range(2, size))])
+
+    @classmethod
     def build(cls, sentences: Iterable[Iterable[str]]) -> Vocabulary:
         """The vocabulary of all symbols in the sentences, sorted by code point."""
         return cls([PAD, EOS, *sorted({symbol for sentence in sentences for symbol in sentence})])

@@ -27,7 +27,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Training:
-    """One training. Intervals are in updates ("steps").
+    """One training. Intervals are in updates ("steps"). It ends after ``max_steps`` or, where that is sooner, ``max_minutes``.
 
     ``average`` is the decay of the exponential moving average of the weights, None for none; ``keep_best`` checkpoints
     by validation loss are kept and, where larger than one, averaged at the end. ``precision``: ``bf16`` and ``fp16`` are
@@ -37,6 +37,7 @@ class Training:
 
     batch: Batch = field(default_factory=Batch)
     max_steps: int = 100_000
+    max_minutes: float | None = None
     optimiser: Annotated[Part[Optimiser], OPTIMISERS] = field(default_factory=lambda: OPTIMISERS.part("adam"))
     schedule: Annotated[Part[Schedule], SCHEDULES] = field(default_factory=lambda: SCHEDULES.part("constant"))
     clip: float | None = 1.0
@@ -54,3 +55,5 @@ class Training:
         for name in ("max_steps", "save_every", "validate_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: must be at least 1, got {getattr(self, name)}")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise ConfigError(f"max_minutes: must be above 0, got {self.max_minutes!r}")

@@ -15,6 +15,7 @@ from toolkit.errors import ConfigError
 from toolkit.nn.noise import seed_of
 from toolkit.train import checkpoint, running_statistics
 from toolkit.train.averaging import MovingAverage
+from toolkit.train.clock import Clock
 from toolkit.train.distributed import Processes
 from toolkit.train.finite import Refusals
 from toolkit.train.loading import Prefetch, names
@@ -63,9 +64,10 @@ class Trainer:
         self.log = Log(self.folder, settings.max_steps, settings.log_every, process.main)
         self.validation = Validation(module, dev, settings, seed, process)
         self.refusals = Refusals(self.log.say, self.utterances)
+        self.clock = Clock(self.folder, settings.max_minutes)
 
     def run(self, resume: str = "auto") -> None:
-        """Train up to ``max_steps``. ``resume`` is ``auto``, ``never``, or a checkpoint or run to go on from.
+        """Train up to ``max_steps`` or ``max_minutes``. ``resume`` is ``auto``, ``never``, or a checkpoint or run to go on from.
 
         Raises:
             TrainingError: non-finite values, a lost process; ``Stopped`` after a signal.
@@ -74,17 +76,26 @@ class Trainer:
         with alone_in(self.folder) if self.process.main else nullcontext(), self.log, Signals() as signals:
             begin = self.restore(resume)
             self.log.begin(begin)
+            self.clock.start(begin)
+            last = begin if begin and self.late() else last
             with Prefetch(self.train, self.order, self.seed, range(begin + 1, last + 1), self.mine) as updates:
                 for step, batches in updates:
                     with self.process.naming(step, self.mine, self.utterances):
                         self.log.update(step, self.update(step, batches))
                         stop = self.process.most(signals.received)
+                        last = step if self.late() else last
                         dev_loss = self.validate(step) if step % self.settings.validate_every == 0 or step == last else None
                     if step % self.settings.save_every == 0 or step == last or stop:
                         self.save(step, dev_loss)
                     if stop:
                         raise Stopped(stop, step)
-            self.finish()
+                    if step == last:
+                        break
+            self.finish(last)
+
+    def late(self) -> bool:
+        """Whether the time is up, for any process."""
+        return self.settings.max_minutes is not None and bool(self.process.most(self.clock.over))
 
     def update(self, step: int, batches: list[Any]) -> dict[str, float]:
         """One update: every turn sees all micro-batches and moves its weights once. Returns the numbers for the log."""
@@ -149,6 +160,7 @@ class Trainer:
         training = {"turns": turns, "window": self.log.window, "refused": self.refusals.in_a_row}
         meta = {"task": self.task.name, "step": step, "seed": self.seed, "dev_loss": dev_loss}
         path = self.checkpoints.save(checkpoint.Saved(self.module.state_dict(), average, training, meta))
+        self.clock.save(step)
         self.log.say(f"step {step}: wrote {path}")
 
     def restore(self, resume: str) -> int:
@@ -180,8 +192,9 @@ class Trainer:
         self.log.window, self.refusals.in_a_row = dict(saved.training["window"]), saved.training["refused"]
         return int(saved.meta["step"])
 
-    def finish(self) -> None:
+    def finish(self, step: int) -> None:
         """Average the best checkpoints, unless that is done."""
+        self.done = step
         self.process.barrier()
         best = sorted(self.checkpoints.best(self.settings.keep_best))
         steps = [int(path.name[5:]) for path in best]
@@ -193,17 +206,19 @@ class Trainer:
                 meta = {"task": self.task.name, "step": steps[-1], "steps": steps, "dev_loss": loss}
                 self.checkpoints.save_average(state, meta)
                 self.log.say(f"mean of the best checkpoints, steps {', '.join(map(str, steps))}: dev loss {loss:.4g}")
-        self.log.say(f"training finished at step {self.settings.max_steps}")
+        early = f", its {self.settings.max_minutes:g} minutes are over" if step < self.settings.max_steps else ""
+        self.log.say(f"training finished at step {step}{early}")
 
     def outcome(self) -> dict[str, str]:
         """What happened, for the training card."""
         best = self.checkpoints.best(1)
-        steps, batch = self.settings.max_steps, self.settings.batch
+        steps, batch = self.done, self.settings.batch
         seen = (
             f"{steps * batch.global_} utterances, {steps * batch.global_ / len(self.train):.1f} times the training set of {len(self.train)}"
         )
         gpu = torch.cuda.get_device_name() if self.process.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
         return {
+            "steps": f"{steps} of {self.settings.max_steps} in {self.clock.seconds:.0f} s",
             "seen": seen,
             "best_dev_loss": f"{checkpoint.dev_loss(best[0]):.4g} ({best[0].name})" if best else "not measured",
             "hardware": f"{self.process.world} x {gpu}, torch {torch.__version__}",

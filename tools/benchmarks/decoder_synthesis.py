@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from toolkit.attentions import ATTENTIONS  # noqa: E402
+from toolkit.audio.mel import MelSettings  # noqa: E402
 from toolkit.decoders import DECODERS  # noqa: E402
 from toolkit.decoders.base import StopAtProbability  # noqa: E402
 from toolkit.encoders import ENCODERS  # noqa: E402
@@ -31,6 +32,7 @@ from toolkit.models.feature_predictor import FeaturePredictor  # noqa: E402
 from toolkit.nn.execution import PRECISIONS, Execution  # noqa: E402
 from toolkit.nn.noise import Noise  # noqa: E402
 from toolkit.postnets import POSTNETS  # noqa: E402
+from toolkit.text.vocabulary import Vocabulary  # noqa: E402
 
 NEVER = StopAtProbability(2.0)
 SECONDS_A_FRAME = 0.0125
@@ -42,7 +44,8 @@ def build(args: argparse.Namespace) -> FeaturePredictor:
     torch.manual_seed(1)
     attention = ATTENTIONS.part("content") if args.attention == "content" else ATTENTIONS.part(args.attention, previous=args.previous)
     decoder = DECODERS.part("tacotron2", wiring=args.wiring, lstm=args.lstm)
-    return FeaturePredictor(SYMBOLS_KNOWN, MELS, 1, ENCODERS.part("conv_blstm"), decoder, POSTNETS.part("conv"), attention).eval()
+    parts = ENCODERS.part("conv_blstm"), decoder, POSTNETS.part("conv"), attention
+    return FeaturePredictor(Vocabulary.made_up(SYMBOLS_KNOWN).symbols, MelSettings(), 1, *parts).eval()
 
 
 def speaker(model: FeaturePredictor, execution: Execution, rows: int, symbols: int, frames: int) -> Callable[[], None]:
@@ -61,7 +64,7 @@ def around(model: FeaturePredictor, rows: int, args: argparse.Namespace) -> floa
     """Milliseconds a frame of everything but the decoder."""
     tokens, lengths = torch.randint(1, SYMBOLS_KNOWN, (rows, args.symbols)), torch.full((rows,), args.symbols)
     mel, mask = torch.randn(rows, args.frames, MELS), torch.zeros(rows, args.frames, dtype=torch.bool)
-    parts = {"encoder": lambda: model.encode(tokens, lengths, Conditions()), "postnet": lambda: model.postnet(mel, mask)}
+    parts = {"encoder": lambda: model.encode(tokens, lengths, Conditions(), None), "postnet": lambda: model.postnet(mel, mask)}
     seconds = timing.interleaved(parts, args.rounds)
     return (seconds["encoder"] + seconds["postnet"]) / (rows * int(args.frames)) * 1e3
 

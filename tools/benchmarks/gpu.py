@@ -20,6 +20,7 @@ from toolkit.nn.noise import Noise
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.schema import load_system
 from toolkit.tasks.text2mel import Text2Mel
+from toolkit.text.vocabulary import Vocabulary
 from toolkit.train import running_statistics
 from toolkit.train.turn import Turn
 
@@ -58,7 +59,7 @@ def training(precision: str, batch: int, symbols: int, frames: int, device: torc
     torch.manual_seed(1)
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     system = load_system(PAPER, [])
-    task = Text2Mel(system, SYMBOLS).to(device)
+    task = Text2Mel(system, Vocabulary.made_up(SYMBOLS)).to(device)
     data = to_device(task.made_up_batch(batch, symbols, frames), device)
     turn = Turn(task.parameters(), system.text2mel)
 

@@ -58,7 +58,7 @@ def compare(task: Text2Mel, decoder: Tacotron2Decoder, text: str, seed: int) -> 
         return task.generate(tokens, lengths, Noise.of_rows([seed]))
 
     reference = free(PLAIN)
-    memory, mask = task.model.encode(tokens, lengths, Conditions())
+    memory, mask = task.model.encode(tokens, lengths, Conditions(), None)
     targets = Targets(reference.output.mel, reference.output.lengths)
     figures = {}
     for precision in PRECISIONS:

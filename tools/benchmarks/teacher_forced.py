@@ -24,6 +24,7 @@ from toolkit.decoders.tacotron2 import WIRINGS
 from toolkit.evaluate.timing import add_arguments, compared, interleaved, peak_memory, report
 from toolkit.tasks.schema import load_system
 from toolkit.tasks.text2mel import Text2Mel
+from toolkit.text.vocabulary import Vocabulary
 from toolkit.train import running_statistics
 from toolkit.train.turn import Turn
 
@@ -46,7 +47,7 @@ class Ours:
     def __init__(self, wiring: str, sizes: Sizes, device: str) -> None:
         torch.manual_seed(1)
         system = load_system(PAPER, [f"decoder_conf.wiring={wiring}"])
-        self.task = Text2Mel(system, SYMBOLS).to(device)
+        self.task = Text2Mel(system, Vocabulary.made_up(SYMBOLS)).to(device)
         self.batch = to_device(self.task.made_up_batch(*sizes), torch.device(device))
         self.turn, self.device = Turn(self.task.parameters(), system.text2mel), device
 
