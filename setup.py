@@ -46,7 +46,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["toolkit", "toolkit.*"]),
-    package_data={"toolkit": ["py.typed", "kernels/source/*.cpp", "kernels/source/*.hpp"]},
+    package_data={"toolkit": ["py.typed", "evaluate/*.css", "evaluate/*.js", "kernels/source/*.cpp", "kernels/source/*.hpp"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["toolkit = toolkit.bin.main:console"]},

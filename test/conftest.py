@@ -28,3 +28,10 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real speech data at {folder}; set TOOLKIT_TEST_DATA")
     return folder
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))])
+def device(request: pytest.FixtureRequest) -> str:
+    """Each kind of device in turn; those that are not here are skipped."""
+    name: str = request.param
+    return name

@@ -15,8 +15,11 @@ from toolkit.testing import check
 from toolkit.vocoders import VOCODERS
 
 SMALL: dict[str, dict[str, Any]] = {
+    "cbhg": {"banks": 3, "channels": 8, "projection": 8, "highway": 8, "gru": 4},
     "conv_blstm": {"embedding": 8, "channels": 8, "lstm": 8},
+    "decoder linguistic": {"duration_lstm": 4, "f0_layers": 4, "f0_channels": 4},
     "tacotron2": {"prenet": (8, 8), "lstm": 8},
+    "tacotron1": {"prenet": (8, 8), "units": 8},
     "conv": {"channels": 8},
     "location_sensitive": {"dim": 8, "filters": 4, "kernel_size": 5},
     "content": {"dim": 8},
@@ -26,7 +29,9 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def small(registry: Any) -> list[Any]:
-    return [pytest.param(registry.part(name, **SMALL.get(name, {})), id=name) for name in registry.names()]
+    return [
+        pytest.param(registry.part(name, **SMALL.get(f"{registry.kind} {name}", SMALL.get(name, {}))), id=name) for name in registry.names()
+    ]
 
 
 @pytest.mark.parametrize("part", [*small(ENCODERS), *small(ATTENTIONS), *small(POSTNETS), *small(VOCODERS)])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toolkit.audio.f0 import F0Settings, energy, f0
+from toolkit.audio.f0 import F0Settings, continuous_log_f0, energy, f0
 from toolkit.audio.mel import MelSettings, log_mel
 from toolkit.errors import ConfigError
 
@@ -62,3 +62,11 @@ def test_energy_is_proportional_to_the_wave():
 def test_a_wrong_range_is_refused():
     with pytest.raises(ConfigError, match="lowest"):
         F0Settings(lowest=300, highest=200)
+
+
+def test_continuous_log_f0_bridges_what_is_unvoiced() -> None:
+    line, voiced = continuous_log_f0(np.array([0, 100, 0, 0, 0, 200, 0], np.float32), 100.0)
+    assert voiced.tolist() == [0, 1, 0, 0, 0, 1, 0]
+    assert np.allclose(line, np.log(2) * np.array([0, 0, 0.25, 0.5, 0.75, 1, 1]), atol=1e-6)
+    line, voiced = continuous_log_f0(np.zeros(3, np.float32), 150.0)
+    assert line.tolist() == voiced.tolist() == [0, 0, 0]

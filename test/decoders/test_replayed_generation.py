@@ -13,8 +13,6 @@ from toolkit.nn.execution import Execution
 from toolkit.nn.masks import padding_mask
 from toolkit.nn.noise import Noise
 
-GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))
-
 
 def build(attention: str, reduction: int, wiring: str, device: str) -> Tacotron2Decoder:
     torch.manual_seed(3)
@@ -24,7 +22,6 @@ def build(attention: str, reduction: int, wiring: str, device: str) -> Tacotron2
     return decoder
 
 
-@pytest.mark.parametrize("device", ["cpu", GPU])
 @pytest.mark.parametrize("reduction", [1, 3])
 @pytest.mark.parametrize(
     ("attention", "wiring"), [("location_sensitive", "nvidia"), ("content", "paper"), ("location_sensitive", "espnet")]

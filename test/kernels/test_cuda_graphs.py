@@ -1,6 +1,5 @@
 """Replays of a function over static buffers: the same on a CPU, where it is called, and on a GPU, where it is a graph."""
 
-import pytest
 import torch
 
 from toolkit.audio.mel import MelSettings
@@ -10,10 +9,7 @@ from toolkit.nn.upsampling import hold_edges
 from toolkit.vocoders.wavenet import WaveNet
 from toolkit.vocoders.wavenet_generation import Generation
 
-GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))
 
-
-@pytest.mark.parametrize("device", ["cpu", GPU])
 def test_replays_equal_calls(device: str) -> None:
     """A recurrence whose inputs are filled in before each call."""
     weight, state, inputs = torch.randn(3, 5, 5, device=device).unbind()
@@ -32,7 +28,6 @@ def test_replays_equal_calls(device: str) -> None:
         torch.testing.assert_close(outputs, expected)
 
 
-@pytest.mark.parametrize("device", ["cpu", GPU])
 def test_the_function_runs_when_asked_and_not_before(device: str) -> None:
     count = torch.zeros((), device=device)
     replay = Replay(lambda: None if count.add_(1) is None else None, [count], torch.device(device))
@@ -42,7 +37,6 @@ def test_the_function_runs_when_asked_and_not_before(device: str) -> None:
     assert count.item() == 2
 
 
-@pytest.mark.parametrize("device", ["cpu", GPU])
 def test_wavenet_in_blocks_equals_its_parallel_form(device: str) -> None:
     """Over many blocks, with a row that ends early."""
     torch.manual_seed(0)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from toolkit.kernels import gated_layers
 from toolkit.kernels.native import library, why_not
 from toolkit.nn.gated_stack import GatedStack
-
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))]
 
 
 def found(stack: GatedStack, x: Tensor, condition: Tensor, exists: Tensor | None, dtype: torch.dtype, fast: bool) -> list[Tensor]:
@@ -35,14 +33,13 @@ def made_up(stack: GatedStack, rows: int, count: int, condition: int, starts: bo
     return x, conditions, torch.arange(size) >= late[:, None] if starts else None
 
 
-def compare(plain: list[Tensor], fast: list[Tensor], forward: float, gradients: float, least: float = 1e-3) -> None:
-    """Errors relative to the largest value, or to ``least`` where all are smaller."""
+def compare(plain: list[Tensor], fast: list[Tensor], forward: float, gradients: float) -> None:
+    """Errors relative to the largest value, or to 1e-3 where all are smaller."""
     for i, (one, two) in enumerate(zip(plain, fast, strict=True)):
         assert one.shape == two.shape
-        assert (one - two).abs().max() <= (gradients if i else forward) * one.abs().max().clamp_min(least)
+        assert (one - two).abs().max() <= (gradients if i else forward) * one.abs().max().clamp_min(1e-3)
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("kernel_size", [2, 3])
 @pytest.mark.parametrize("starts", [False, True])
 def test_torch_equals_the_plain_layers(kernel_size: int, starts: bool, device: str) -> None:
@@ -89,13 +86,30 @@ def test_native_equals_the_plain_layers(shape: dict[str, object]) -> None:
     compare(found(stack, *made, torch.float32, False), found(stack, *made, torch.float32, True), 1e-5, 1e-3)
 
 
+CANCELLING = {
+    "kernel_size": 2, "dilations": [2], "residual": 32, "gate": 96, "condition": 1, "skip": 32, "rows": 1, "count": 1, "starts": False
+}  # fmt: skip
+
+
 @settings(max_examples=25, deadline=None)
 @given(shape=shapes)
+@example(shape=CANCELLING)
 def test_bf16_is_close(shape: dict[str, object]) -> None:
-    """Native where the processor has it, torch elsewhere: as near to float32 as the plain layers in bf16."""
+    """Native where the processor has it, torch elsewhere: errors are at most twice those of the plain layers in bf16.
+
+    Those may be nearly 0 by chance, so an error is also allowed that 8 roundings to bf16, of 2^-9 each, make of the largest value: an
+    input, a weight, a bias, a tanh, a sigmoid, their product, a gradient from above and one of the gates. The gradients of x and of the
+    condition are columns of one product, so what is large in the one is large for the other. In the example the condition is a single
+    number: 192 terms as large as those of x, whose largest sum is 0.23, cancel to 0.005.
+    """
     stack, made = stack_of(shape)
-    exact = found(stack, *made, torch.float32, False)
-    compare(exact, found(stack, *made, torch.bfloat16, True), 0.02, 0.05, least=0.05)  # a lone gradient may cancel
+    exact, plain, fast = (
+        found(stack, *made, dtype, quick) for dtype, quick in ((torch.float32, 0), (torch.bfloat16, 0), (torch.bfloat16, 1))
+    )
+    largest = [one.abs().max() for one in exact]
+    largest[1] = largest[2] = torch.maximum(largest[1], largest[2])  # of x, of the condition
+    for one, two, three, size in zip(exact, plain, fast, largest, strict=True):
+        assert (one - three).abs().max() <= torch.maximum(2 * (one - two).abs().max(), 8 * 2**-9 * size)
 
 
 @native

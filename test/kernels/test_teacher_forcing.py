@@ -23,8 +23,6 @@ ATTENDING = {
     "location": ATTENTIONS.part("location_sensitive", dim=8, filters=4, kernel_size=5),
     "location_previous": ATTENTIONS.part("location_sensitive", dim=8, filters=4, kernel_size=7, previous=True),
 }
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-DEVICES = ["cpu", pytest.param("cuda", marks=needs_gpu)]
 WIRINGS = ["nvidia", "espnet", "paper"]
 
 Gradients = dict[str, torch.Tensor]
@@ -87,7 +85,6 @@ def assert_equal(
         assert difference <= backward * float(gradient.abs().max()), f"gradient of {name} differs by {difference:.2g}"
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("attention", ATTENDING)
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_fast_equals_plain(wiring: str, attention: str, device: str) -> None:
@@ -137,7 +134,6 @@ def test_without_gradients_and_noise(wiring: str) -> None:
         assert not a.requires_grad and torch.allclose(a, b, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_bf16_products_stay_close(wiring: str, device: str) -> None:
     """8 bits of mantissa: outputs within 0.05, gradients within 6 % of the largest, of float32."""

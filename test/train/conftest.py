@@ -77,7 +77,7 @@ class TinyTask(nn.Module):
         return ("main",)
 
     def parameters_of(self, turn):
-        return self.parameters()
+        return self.named_parameters()
 
     def forward(self, batch, turn):
         return self.losses(batch, turn)

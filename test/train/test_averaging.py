@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from toolkit.train.averaging import MovingAverage, borrowed, mean
+from toolkit.train.averaging import MovingAverage, borrowed, decay_at, mean
 
 
 def layer(value):
@@ -25,6 +25,24 @@ def test_the_decay_rises_to_its_value():
         assert float(average.weights["weight"]) == pytest.approx(expected, rel=1e-5)
     assert decay == 0.9
     assert module.weight.item() == 199.0
+
+
+def test_three_steps_by_hand():
+    """Tacotron 2, section 3.1: the average a <- d a + (1 - d) w after each update, d 0.9999; until step 89,990 our d is smaller."""
+    module = layer(1.0)
+    average = MovingAverage(module, 0.9999)
+    for step, weight, expected in ((1, 2.0, 20 / 11), (2, 4.0, 38 / 11), (3, 0.0, 152 / 143)):  # d is 2/11, 3/12, 4/13
+        nn.init.constant_(module.weight, weight)
+        average.update(step)
+        assert float(average.weights["weight"]) == pytest.approx(expected, rel=1e-6)
+    before = float(average.weights["weight"])
+    average.update(100_000)
+    assert float(average.weights["weight"]) == pytest.approx(0.9999 * before, rel=1e-6)
+
+
+def test_the_rise_of_the_decay_ends():
+    assert decay_at(0.9999, 89_989) < 0.9999
+    assert decay_at(0.9999, 89_990) == 0.9999 == decay_at(0.9999, 500_000)
 
 
 def test_buffers_are_the_present_ones():

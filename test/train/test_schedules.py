@@ -6,12 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from toolkit.train.optimisers import OPTIMISERS
+from toolkit.train.optimisers import OPTIMISERS, has_word
 from toolkit.train.schedules import SCHEDULES
 
 
 @pytest.mark.parametrize(("step", "rate"), [(0, 1e-3), (50_000, 1e-3), (100_000, 1e-4), (150_000, 1e-5), (500_000, 1e-5)])
 def test_the_published_rates(step, rate):
+    """Tacotron 2, section 3.1: 1e-3 decaying exponentially to 1e-5 from step 50,000 on; 100,000 steps of decay are our choice."""
     optimiser, schedule = OPTIMISERS.part("adam").build(), SCHEDULES.part("exponential").build()
     assert optimiser.learning_rate * schedule.factor(step, 200_000) == pytest.approx(rate)
 
@@ -38,14 +39,53 @@ def test_cosine_ends_at_its_floor():
 
 
 def test_adam_has_the_published_constants():
-    built = OPTIMISERS.part("adam").build().build([nn.Parameter(torch.zeros(1))])
+    built = OPTIMISERS.part("adam").build().build([("weight", nn.Parameter(torch.zeros(1)))])
     group = built.param_groups[0]
     assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.9, 0.999), 1e-6, 0.0)
 
 
 def test_l2_is_a_gradient_term():
     weight = nn.Parameter(torch.tensor([2.0]))
-    optimiser = OPTIMISERS.part("adam", l2=0.5).build().build([weight])
+    optimiser = OPTIMISERS.part("adam", l2=0.5).build().build([("weight", weight)])
     weight.grad = torch.tensor([-1.0])  # cancelled by 0.5 x 2
     optimiser.step()
     assert weight.item() == 2.0
+
+
+def test_l2_goes_through_adams_moments():
+    """Tacotron 2, section 3.1: L2 regularisation; its gradient l2 w is part of what the moments (Kingma & Ba 2015, algorithm 1) average."""
+    weight, bias = nn.Parameter(torch.tensor([2.0], dtype=torch.float64)), nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
+    rate, (beta1, beta2), epsilon, l2 = 0.1, (0.9, 0.999), 1e-6, 0.3
+    optimiser = OPTIMISERS.part("adam", learning_rate=rate, l2=l2).build().build([("a.weight", weight), ("a.bias", bias)])
+    gradients = [0.5, -1.5, 0.25]
+    for penalty, parameter in ((l2, weight), (0.0, bias)):  # the hand's values first
+        value, first, second = 2.0, 0.0, 0.0
+        for step, gradient in enumerate(gradients, start=1):
+            g = gradient + penalty * value
+            first, second = beta1 * first + (1 - beta1) * g, beta2 * second + (1 - beta2) * g * g
+            value -= rate * (first / (1 - beta1**step)) / ((second / (1 - beta2**step)) ** 0.5 + epsilon)
+        parameter.by_hand = value
+    for gradient in gradients:
+        weight.grad, bias.grad = torch.full((1,), gradient, dtype=torch.float64), torch.full((1,), gradient, dtype=torch.float64)
+        optimiser.step()
+    assert weight.item() == pytest.approx(weight.by_hand, rel=1e-10)
+    assert bias.item() == pytest.approx(bias.by_hand, rel=1e-10)
+    assert weight.item() != pytest.approx(bias.item(), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("encoder.lstm.bias_ih_l0", True), ("postnet.convolutions.0.norm.weight", True), ("layers.norm1.weight", True),
+        ("decoder.stop.bias", True), ("encoder.lstm.weight_hh_l0_reverse", False), ("model.normaliser.scale", False),
+        ("enormous.weight", False), ("embedding.weight", False),
+    ],
+)  # fmt: skip
+def test_words_of_a_name_decide_what_l2_leaves_out(name, left_out):
+    assert has_word(name, ("bias", "norm")) is left_out
+
+
+def test_nothing_is_left_out_where_no_word_is_given():
+    named = [("a.weight", nn.Parameter(torch.zeros(1))), ("a.bias", nn.Parameter(torch.zeros(1)))]
+    groups = OPTIMISERS.part("adam", l2=1e-6, l2_excludes=()).build().build(named).param_groups
+    assert [(len(group["params"]), group["weight_decay"]) for group in groups] == [(2, 1e-6)]

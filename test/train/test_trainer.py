@@ -103,7 +103,7 @@ class Turns(nn.Module):
         return ("generator",) if step == 1 else ("discriminator", "generator")
 
     def parameters_of(self, turn):
-        return [getattr(self, turn)]
+        return [(turn, getattr(self, turn))]
 
     def forward(self, batch, turn):
         if self.training:

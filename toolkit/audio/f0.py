@@ -59,6 +59,20 @@ def f0(wave: Floats, features: MelSettings, settings: F0Settings | None = None) 
     return hertz[np.arange(count), path].astype(np.float32)
 
 
+def continuous_log_f0(hertz: Floats, reference: float) -> tuple[Floats, Floats]:
+    """F0 of ``T`` frames, 0 where unvoiced -> ln(F0 / reference) of every frame, and 1 where voiced; each ``T``.
+
+    Straight lines bridge what is unvoiced, and the first and last voiced value hold towards the ends. A voice that is never
+    voiced is at the reference.
+    """
+    voiced = hertz > 0
+    places = np.flatnonzero(voiced)
+    if not len(places):
+        return np.zeros(len(hertz), np.float32), np.zeros(len(hertz), np.float32)
+    line = np.interp(np.arange(len(hertz)), places, np.log(hertz[places] / reference))
+    return line.astype(np.float32), voiced.astype(np.float32)
+
+
 def energy(wave: Floats, features: MelSettings) -> Floats:
     """Wave ``N`` -> Euclidean norm of the magnitude of each of the ``T`` frames (FastSpeech 2, section 2.3)."""
     return np.asarray(np.linalg.norm(stft(wave, features), axis=1), np.float32)

@@ -22,6 +22,7 @@ VERBS = {
     ),
     "use a voice": ("say",),
     "look and check": ("parts", "explain", "describe", "check", "doctor"),
+    "judge": ("errors", "gta-effect"),
     "be fast": ("build-kernels", "bench"),
 }
 OPENING = "Text-to-speech research toolkit.\n\nusage: toolkit [--version] [--help] VERB [options]"

@@ -60,12 +60,14 @@ class Decoder(nn.Module):
     Wired: ``memory_dim``, ``n_mels``, ``attention`` (an unbuilt part; the decoder knows the sizes it needs) and
     ``reduction``, the largest number of frames a step emits. Attributes: ``execution`` says how ``generate`` runs, who
     synthesizes sets it; ``needs`` names the targets beside the mel that training takes (``durations``, ``f0``);
-    ``makes_spectrum`` is False where the frames are other conditions for a vocoder, such as linguistic ones.
+    ``makes_spectrum`` is False where the frames are other conditions for a vocoder, such as linguistic ones; ``memory_width``
+    is the only width of memory that it reads, None for any.
     """
 
     execution: Execution = Execution()
     needs: tuple[str, ...] = ()
     makes_spectrum: bool = True
+    memory_width: int | None = None
 
     @classmethod
     def condition_dim(cls, features: MelSettings) -> int:

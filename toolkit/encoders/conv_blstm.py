@@ -11,6 +11,7 @@ from toolkit.nn.conv_norm import ConvNorm
 from toolkit.nn.masks import padding_mask
 from toolkit.nn.noise import Noise
 from toolkit.nn.packing import over_lengths
+from toolkit.nn.zoneout import bidirectional
 
 
 @ENCODERS.register("conv_blstm")
@@ -22,6 +23,9 @@ class ConvBLSTM(Encoder):
         layers, channels, kernel_size: the convolutions.
         lstm: units of both directions together; the width D of the memory.
         dropout: after each convolution, in training.
+        zoneout: of both directions of the LSTM; drawn in training, the expectation otherwise. Tacotron 2, section 2.2,
+            regularises its LSTM layers so with 0.1 and exempts none. The weights are the same at any value.
+        norm: batch norm ``before`` the activation, as published, or ``after`` it (``toolkit.nn.conv_norm``).
     """
 
     def __init__(
@@ -34,8 +38,12 @@ class ConvBLSTM(Encoder):
         kernel_size: int = 5,
         lstm: int = 512,
         dropout: float = 0.5,
+        zoneout: float = 0.0,
+        norm: str = "before",
     ) -> None:
         super().__init__()
+        if not 0.0 <= zoneout < 1.0:
+            raise ConfigError(f"zoneout: a probability below 1, got {zoneout}; nearest: 0.1")
         if kernel_size % 2 == 0:
             raise ConfigError(f"kernel_size: must be odd, got {kernel_size}; nearest: {kernel_size + 1}")
         if lstm % 2:
@@ -44,8 +52,9 @@ class ConvBLSTM(Encoder):
         self.embedding = nn.Embedding(num_symbols, embedding, padding_idx=0)
         widths = [embedding] + [channels] * layers
         self.convolutions = nn.ModuleList(
-            ConvNorm(a, b, kernel_size, torch.relu, dropout) for a, b in zip(widths, widths[1:], strict=False)
+            ConvNorm(a, b, kernel_size, torch.relu, dropout, norm) for a, b in zip(widths, widths[1:], strict=False)
         )
+        self.zoneout = zoneout
         self.lstm = nn.LSTM(widths[-1], lstm // 2, batch_first=True, bidirectional=True)
 
     def forward(self, inputs: Tensor, lengths: Tensor, noise: Noise | None = None) -> Tensor:
@@ -53,4 +62,10 @@ class ConvBLSTM(Encoder):
         features = self.embedding(inputs).transpose(1, 2)  # B D S
         for convolution in self.convolutions:
             features = convolution(features, mask)
-        return over_lengths(self.lstm, features.transpose(1, 2), lengths)
+        features = features.transpose(1, 2)
+        if not self.zoneout:
+            return over_lengths(self.lstm, features, lengths)
+        rows, symbols = inputs.shape[:2]
+        drawn = noise is not None and self.training
+        draws = noise.uniform("encoder.zoneout", 0, symbols, rows, 2 * self.out_dim) if drawn and noise is not None else None
+        return bidirectional(self.lstm, features, lengths, self.zoneout, draws)

@@ -64,17 +64,23 @@ def section(identifier: str, title: str, body: str) -> str:
     return f'<section id="{identifier}" aria-labelledby="{name}"><h2 id="{name}">{escape(title)}</h2>{body}</section>'
 
 
-def document(title: str, body: str) -> str:
-    """The page. Its policy lets the browser load nothing from anywhere and run nothing but the few lines above."""
-    style = resources.files("toolkit.evaluate").joinpath("report.css").read_text(encoding="utf-8")
-    script = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+def document(title: str, body: str, more: str = "") -> str:
+    """The page. Its policy lets the browser load nothing from anywhere and run nothing but the few lines above.
+
+    Args:
+        more: name of files ``<more>.css`` and ``<more>.js`` of this package, whose style and script the page has too.
+    """
+    style, code = _resource("report.css"), SCRIPT
+    if more:
+        style, code = style + _resource(f"{more}.css"), f"{SCRIPT}\n{_resource(f'{more}.js')}"
+    script = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n<script>{code}</script>\n</body>\n</html>\n"
     )
 
 
@@ -84,6 +90,10 @@ def flac(wave: Floats, sample_rate: int) -> bytes:
     whole = np.clip(np.round(wave * 32768.0), -32768, 32767).astype(np.int16)
     soundfile.write(file, whole, sample_rate, format="FLAC", subtype="PCM_16")
     return file.getvalue()
+
+
+def _resource(name: str) -> str:
+    return resources.files("toolkit.evaluate").joinpath(name).read_text(encoding="utf-8")
 
 
 def _base64(data: bytes) -> str:

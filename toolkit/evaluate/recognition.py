@@ -171,7 +171,7 @@ def word_errors(reference: str, hypothesis: str) -> Errors:
         DataError: the reference has no words.
     """
     words = _reference_words(reference)
-    result = _jiwer().process_words(" ".join(words), " ".join(spoken_words(hypothesis)))
+    result = jiwer_module().process_words(" ".join(words), " ".join(spoken_words(hypothesis)))
     return Errors(result.substitutions, result.deletions, result.insertions, len(words))
 
 
@@ -185,7 +185,7 @@ def total(errors: Iterable[Errors]) -> Errors:
 
 def character_error_rate(reference: str, hypothesis: str) -> float:
     """Edits over characters of the spoken words, spaces included."""
-    return float(_jiwer().cer(" ".join(_reference_words(reference)), " ".join(spoken_words(hypothesis))))
+    return float(jiwer_module().cer(" ".join(_reference_words(reference)), " ".join(spoken_words(hypothesis))))
 
 
 def shuffled(texts: Sequence[str], seed: int = 0) -> list[str]:
@@ -205,7 +205,8 @@ def _reference_words(reference: str) -> list[str]:
     return words
 
 
-def _jiwer() -> Any:
+def jiwer_module() -> Any:
+    """jiwer, imported when the first error is counted."""
     try:
         import jiwer
     except ImportError as error:

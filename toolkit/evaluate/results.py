@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +70,14 @@ def write_results(experiment: Experiment, scores: Scores, facts: Mapping[str, st
         f"# Results: {experiment.name}",
         f"Date: {date}",
         f"Command: `{command}`",
-        _markdown(["", ""], [[name, value] for name, value in facts.items()]),
+        markdown_table(["", ""], [[name, value] for name, value in facts.items()]),
         f"## Scores\n\nMean ± standard deviation over {len(experiment.utterances)} utterances of the evaluation set.",
-        _markdown(*score_rows(scores)),
+        markdown_table(*score_rows(scores)),
         f"## Word errors\n\nRecogniser: {scores.recogniser}.",
     ]
     if scores.errors:
-        parts.append(_markdown(*error_rows(scores)))
-    parts += ["## Stop reasons of free running", _markdown(*stop_rows(experiment))]
+        parts.append(markdown_table(*error_rows(scores)))
+    parts += ["## Stop reasons of free running", markdown_table(*stop_rows(experiment))]
     parts += ["## Definitions", "\n".join(f"- {column.title}: {column.definition}" for column in columns().values())]
     write_text(experiment.folder / "RESULTS.md", "\n\n".join(parts) + "\n")
     write_json(experiment.folder / "scores.json", as_data(experiment, scores))
@@ -116,6 +116,7 @@ def path_of(folder: Path) -> Path:
     return folder / "scores.json"
 
 
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; a bar within a cell is escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)

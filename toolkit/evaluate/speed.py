@@ -119,7 +119,7 @@ def _speaking_mels(name: str, task: Text2Mel, threads: int, share: float) -> Ite
 @torch.inference_mode()
 def _speaking_waves(name: str, task: Mel2Wav, threads: int, share: float) -> Iterator[Row]:
     """Mel -> wave, one utterance, conditioning included; in one piece and folded."""
-    features, vocoder = task.system.features, task.vocoder
+    features, vocoder, width = task.system.features, task.vocoder, task.system.condition_dim
     if not vocoder.trainable:
         return
     second = features.sample_rate / features.hop
@@ -132,7 +132,7 @@ def _speaking_waves(name: str, task: Mel2Wav, threads: int, share: float) -> Ite
             continue
         with torch_threads(1):
             each = rate(
-                lambda frames: vocoder.generate(torch.zeros(1, frames, features.n_mels), torch.tensor([frames]), Noise.of_rows([1])),
+                lambda frames: vocoder.generate(torch.zeros(1, frames, width), torch.tensor([frames]), Noise.of_rows([1])),
                 least, share / 8,
             )  # fmt: skip
         seen[folded] = each * second

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
@@ -33,6 +35,17 @@ def group_lengths(prediction: Prediction, targets: Targets) -> tuple[Tensor, int
     return (targets.lengths + reduction - 1) // reduction, reduction
 
 
+def sum_of_errors(prediction: Prediction, targets: Targets, counts: Counts, error: Callable[[Tensor], Tensor]) -> Tensor:
+    """Mean error per bin before the postnet plus that after it, each of the difference from its own target."""
+    keep = ~padding_mask(targets.lengths, targets.mel.shape[1])[..., None]
+    after = targets.mel if targets.features is None else targets.features
+    means = [
+        (error(made - true) * keep).sum() / (counts.frames * true.shape[2])
+        for made, true in ((prediction.output.mel, targets.mel), (prediction.mel, after))
+    ]
+    return means[0] + means[1]
+
+
 @LOSSES.register("mse")
 class MeanSquaredError(Loss):
     """Squared error per bin, before and after the postnet, summed (Tacotron 2, section 2.2)."""
@@ -41,9 +54,7 @@ class MeanSquaredError(Loss):
         self.weight = weight
 
     def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
-        keep = ~padding_mask(targets.lengths, targets.mel.shape[1])[..., None]
-        error = (prediction.output.mel - targets.mel) ** 2 + (prediction.mel - targets.mel) ** 2
-        return (error * keep).sum() / (counts.frames * targets.mel.shape[2])
+        return sum_of_errors(prediction, targets, counts, torch.square)
 
 
 @LOSSES.register("mae")
@@ -54,9 +65,7 @@ class MeanAbsoluteError(Loss):
         self.weight = weight
 
     def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
-        keep = ~padding_mask(targets.lengths, targets.mel.shape[1])[..., None]
-        error = (prediction.output.mel - targets.mel).abs() + (prediction.mel - targets.mel).abs()
-        return (error * keep).sum() / (counts.frames * targets.mel.shape[2])
+        return sum_of_errors(prediction, targets, counts, torch.abs)
 
 
 @LOSSES.register("stop")

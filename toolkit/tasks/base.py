@@ -36,9 +36,9 @@ class SystemTask(nn.Module):
         """One optimiser moves all weights."""
         return ("main",)
 
-    def parameters_of(self, turn: str) -> Iterable[nn.Parameter]:
-        """The weights that this turn's optimiser moves."""
-        return self.parameters()
+    def parameters_of(self, turn: str) -> Iterable[tuple[str, nn.Parameter]]:
+        """The weights that this turn's optimiser moves, with their names."""
+        return self.named_parameters()
 
     def forward(self, batch: Any, turn: str) -> dict[str, Tensor]:
         """What DDP wraps: the losses."""

@@ -53,11 +53,10 @@ def _audio(system: System) -> str:
 
 def _features(mel: MelSettings) -> str:
     hop, window = (f"{size} samples ({1000 * size / mel.sample_rate:g} ms)" for size in (mel.hop, mel.window))
-    others = {k: v for k, v in vars(mel).items() if k not in ("sample_rate", "hop", "window", "n_fft", "n_mels", "f_min", "f_max", "floor")}
-    return (
-        f"{mel.n_mels} mel bands {mel.f_min:g} to {mel.f_max:g} Hz of a {mel.n_fft}-point spectrum; window {window}, hop {hop};"
-        f" clipped at {mel.floor:g}; {_knobs(others)}"
-    )
+    others = {name: getattr(mel, name) for name in ("log_base", "mel_scale", "band_norm")}
+    bands = f"{mel.n_mels} mel bands {mel.f_min:g} to {mel.f_max:g} Hz"
+    what = f"{bands} of" if mel.kind == "mel" else f"{mel.bins} linear bins, or {bands} where a part asks for its mel, of"
+    return f"{what} a {mel.n_fft}-point spectrum; window {window}, hop {hop}; clipped at {mel.floor:g}; {_knobs(others)}"
 
 
 def _text2mel(system: System) -> list[Row]:

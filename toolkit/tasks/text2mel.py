@@ -69,11 +69,13 @@ class Text2Mel(SystemTask):
         return losses | {name: value / batch.counts.frames for name, value in own.items()}
 
     def predict(self, batch: TextMelBatch, noise: Noise | None, hard: bool = False) -> tuple[Prediction, Targets]:
-        """Teacher-forced prediction of a batch, and the targets it is compared with, both normalised."""
-        features = self.model.normaliser(batch.mel)
-        frames = self.model.postnet.frames_of(features)
-        refined = None if frames is features else features
-        targets = Targets(frames, batch.mel_lengths, batch.durations, batch.f0, batch.energy, refined)
+        """Teacher-forced prediction of a batch, and the targets it is compared with, both normalised.
+
+        Frames that a postnet turns into other features stay in natural units.
+        """
+        features, frames = self.model.normaliser(batch.mel), self.model.postnet.frames_of(batch.mel)
+        first, refined = (features, None) if frames is batch.mel else (frames, features)
+        targets = Targets(first, batch.mel_lengths, batch.durations, batch.f0, batch.energy, refined)
         conditions = Conditions(batch.speaker, batch.language, batch.vector)
         return self.model(batch.tokens, batch.token_lengths, targets, conditions, noise, hard), targets
 

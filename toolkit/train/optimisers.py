@@ -1,11 +1,14 @@
 """Optimisers by name."""
 
+import re
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from toolkit.registry import Registry
+
+Named = Iterable[tuple[str, nn.Parameter]]
 
 
 class Optimiser:
@@ -13,7 +16,8 @@ class Optimiser:
 
     learning_rate: float
 
-    def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+    def build(self, parameters: Named) -> torch.optim.Optimizer:
+        """The optimiser of these weights, which come with their names in the module."""
         raise NotImplementedError
 
 
@@ -22,12 +26,38 @@ OPTIMISERS: Registry[Optimiser] = Registry("optimiser", Optimiser)
 
 @OPTIMISERS.register("adam")
 class Adam(Optimiser):
-    """Adam (Kingma & Ba 2015). ``l2`` is a gradient term before the moments, not decoupled decay (Tacotron 2, section 3.1)."""
+    """Adam (Kingma & Ba 2015). Tacotron 2, section 3.1, states the constants.
+
+    Args:
+        l2: the gradient of a weight w becomes g + l2 w before Adam's moments see it: the penalty l2 / 2 |w|^2 in the loss,
+            not decoupled decay. Tacotron 2, section 3.1: 1e-6.
+        l2_excludes: words; a weight that has one of them in its name is left out of the penalty. The paper does not say
+            what it penalises. Ours are biases and the scales of normalisations: they are offsets and units, they hold no
+            function that could be too steep, and a penalty would only pull them to values that mean nothing.
+    """
 
     def __init__(
-        self, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-6, l2: float = 0.0
+        self,
+        *,
+        learning_rate: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-6,
+        l2: float = 0.0,
+        l2_excludes: tuple[str, ...] = ("bias", "norm"),
     ) -> None:
         self.learning_rate, self.betas, self.epsilon, self.l2 = learning_rate, betas, epsilon, l2
+        self.l2_excludes = l2_excludes
 
-    def build(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(parameters, lr=self.learning_rate, betas=self.betas, eps=self.epsilon, weight_decay=self.l2, fused=True)
+    def build(self, parameters: Named) -> torch.optim.Optimizer:
+        penalised, excluded = list[nn.Parameter](), list[nn.Parameter]()
+        for name, parameter in parameters:
+            (excluded if has_word(name, self.l2_excludes) else penalised).append(parameter)
+        groups = [{"params": penalised, "weight_decay": self.l2}, {"params": excluded, "weight_decay": 0.0}]
+        return torch.optim.Adam(
+            [group for group in groups if group["params"]], lr=self.learning_rate, betas=self.betas, eps=self.epsilon, fused=True
+        )
+
+
+def has_word(name: str, words: Iterable[str]) -> bool:
+    """Whether one of the words stands in a dotted name: ``norm`` does in ``layers.0.norm.weight``, ``bias`` in ``bias_ih_l0``."""
+    return not set(words).isdisjoint(re.split(r"[^a-z]+", name.lower()))

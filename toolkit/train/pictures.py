@@ -47,7 +47,7 @@ def alignment(weights: NDArray[np.floating], symbols: Sequence[str] | None = Non
 
 
 def mels(true: NDArray[np.floating] | None, predicted: NDArray[np.floating], hop_seconds: float) -> Image:
-    """The recording's log-mel above the predicted one, ``T x M`` each, on one scale of time and colour."""
+    """The recording's log spectrogram, mel or linear, above the predicted one, ``T x F`` each, on one scale of time and colour."""
     rows = [("recording", true), ("predicted", predicted)] if true is not None else [("predicted", predicted)]
     drawn = [(title, mel) for title, mel in rows if mel is not None and mel.size]
     figure, panels = _figure(6.4, 0.6 + 1.5 * len(drawn), len(drawn))
@@ -58,7 +58,7 @@ def mels(true: NDArray[np.floating] | None, predicted: NDArray[np.floating], hop
         extent = (0, len(mel) * hop_seconds, 0, mel.shape[1])
         shown = axes.imshow(mel.T, origin="lower", aspect="auto", vmin=low, vmax=high, cmap="viridis", extent=extent)
         axes.set_title(title, loc="left")
-        axes.set_ylabel("mel band")
+        axes.set_ylabel("bin")
         axes.set_xlim(0, longest)
         figure.colorbar(shown, ax=axes, label="log magnitude", pad=0.02)
     panels[-1].set_xlabel("time (s)")

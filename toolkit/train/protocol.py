@@ -42,8 +42,8 @@ class Task(Protocol):
     def turns(self, step: int) -> tuple[str, ...]:
         """The optimisers that take a step, in order: ``("main",)``, or ``("discriminator", "generator")``."""
 
-    def parameters_of(self, turn: str) -> Iterable[nn.Parameter]:
-        """The weights that this turn's optimiser moves."""
+    def parameters_of(self, turn: str) -> Iterable[tuple[str, nn.Parameter]]:
+        """The weights that this turn's optimiser moves, with their names."""
 
     def losses(self, batch: Any, turn: str) -> Mapping[str, Tensor]:
         """Scalars that add up to the loss: sums over the micro-batch divided by the counts of the global batch."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from toolkit.errors import CheckpointError
+from toolkit.train.optimisers import Named
 from toolkit.train.settings import Training
 
 
@@ -15,16 +16,17 @@ class Turn:
     """One of the optimisers that take turns in a training.
 
     Args:
-        parameters: the weights that it moves.
+        parameters: the weights that it moves, with their names.
         settings: optimiser, schedule, clip and precision.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], settings: Training) -> None:
+    def __init__(self, parameters: Named, settings: Training) -> None:
         self.settings = settings
-        self.parameters = [p for p in parameters if p.requires_grad]
+        self.named = {name: parameter for name, parameter in parameters if parameter.requires_grad}
+        self.parameters = list(self.named.values())
         self.recipe = settings.optimiser.build()
         self.schedule = settings.schedule.build()
-        self.optimiser = self.recipe.build(self.parameters)
+        self.optimiser = self.recipe.build(self.named.items())
         self.scaler = torch.amp.GradScaler("cuda", enabled=settings.precision == "fp16")
 
     def learning_rate(self, step: int) -> float:
@@ -56,10 +58,23 @@ class Turn:
             self.scaler.update()
 
     def state(self) -> dict[str, Any]:
-        """What resuming needs, as tensors and plain types."""
-        return {"optimiser": self.optimiser.state_dict(), "scaler": self.scaler.state_dict()}
+        """What resuming needs, as tensors and plain types: the moments of each weight by its name, and the loss scale."""
+        moments = {name: dict(self.optimiser.state[p]) for name, p in self.named.items() if p in self.optimiser.state}
+        return {"moments": moments, "scaler": self.scaler.state_dict()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take a ``state()`` again."""
-        self.optimiser.load_state_dict(state["optimiser"])
+        """Take a ``state()`` again. Constants such as betas stay those of the settings.
+
+        Raises:
+            CheckpointError: it has moments of other weights.
+        """
+        moments: dict[str, Any] = state.get("moments", {"(no names)": {}})
+        unknown = sorted(moments.keys() - self.named.keys())
+        if unknown:
+            raise CheckpointError(f"training.pt: the optimiser moved other weights, got {unknown[0]}; use --resume never")
+        own = self.optimiser.state_dict()
+        order: list[nn.Parameter] = [p for group in self.optimiser.param_groups for p in group["params"]]
+        names = {parameter: name for name, parameter in self.named.items()}
+        held = {i: moments[names[p]] for i, p in enumerate(order) if names[p] in moments}
+        self.optimiser.load_state_dict({"state": held, "param_groups": own["param_groups"]})
         self.scaler.load_state_dict(state["scaler"])

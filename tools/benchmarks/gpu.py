@@ -61,7 +61,7 @@ def training(precision: str, batch: int, symbols: int, frames: int, device: torc
     system = load_system(PAPER, [])
     task = Text2Mel(system, Vocabulary.made_up(SYMBOLS)).to(device)
     data = to_device(task.made_up_batch(batch, symbols, frames), device)
-    turn = Turn(task.parameters(), system.text2mel)
+    turn = Turn(task.parameters_of("main"), system.text2mel)
 
     def update() -> float:
         task.zero_grad(set_to_none=True)

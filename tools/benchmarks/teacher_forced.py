@@ -49,7 +49,7 @@ class Ours:
         system = load_system(PAPER, [f"decoder_conf.wiring={wiring}"])
         self.task = Text2Mel(system, Vocabulary.made_up(SYMBOLS)).to(device)
         self.batch = to_device(self.task.made_up_batch(*sizes), torch.device(device))
-        self.turn, self.device = Turn(self.task.parameters(), system.text2mel), device
+        self.turn, self.device = Turn(self.task.parameters_of("main"), system.text2mel), device
 
     def step(self, path: str) -> float:
         """One update by way of ``plain``, ``fp32`` or ``bf16``; the loss."""

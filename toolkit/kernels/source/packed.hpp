@@ -144,6 +144,37 @@ inline void encode(Precision precision, const float* x, int inputs, uint32_t* wo
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------
+// Packing of weights
+
+// What the sums of an output in int8 need; ``sum`` is 0 in other precisions.
+struct PackedOutput {
+    float scale;  // of the weights
+    int32_t sum;  // of the weights as they are stored
+};
+
+// The weights of one output -> its words, the first at ``column`` and each ``apart`` words from the one before; they must hold zeros.
+inline PackedOutput pack_output(Precision precision, const float* weights, int inputs, uint32_t* column, int apart) {
+    const int each = values_in_word(precision);
+    float largest = 1e-20f;
+    for (int i = 0; i < inputs; ++i) largest = std::max(largest, std::fabs(weights[i]));
+    int32_t sum = 0;
+    for (int i = 0; i < inputs; ++i) {
+        uint32_t bits;
+        if (precision == Precision::fp32) {
+            std::memcpy(&bits, weights + i, 4);
+        } else if (precision == Precision::bf16) {
+            bits = to_bf16(weights[i]);
+        } else {
+            const int32_t quantised = static_cast<int32_t>(std::nearbyint(weights[i] * (127.0f / largest)));
+            sum += quantised;
+            bits = static_cast<uint8_t>(quantised);
+        }
+        column[size_t(i / each) * apart] |= bits << (32 / each * (i % each));
+    }
+    return {largest / 127.0f, sum};
+}
+
+// ---------------------------------------------------------------------------------------------------------------------------
 // One word of weights times one word of activations, added up for LANES outputs
 
 template <Precision P>
@@ -266,7 +297,9 @@ class PackedMatrix {
         starts_ = arena.take<int32_t>(padded_outputs());
         for (int output = 0; output < outputs; ++output) {
             if (bias != nullptr) bias_[output] = bias[output];
-            pack_output(weights + output * row_stride, output);
+            const PackedOutput packed = pack_output(precision, weights + output * row_stride, inputs, column(output), BLOCK);
+            scales_[output] = packed.scale;
+            starts_[output] = -128 * packed.sum;
         }
     }
 
@@ -338,30 +371,8 @@ class PackedMatrix {
     float* scales_ = nullptr;      // int8: of the weights of an output
     int32_t* starts_ = nullptr;    // int8: -128 times the sum of the weights of an output, where its sum starts
 
+    uint32_t* column(int output) const { return weights_ + size_t(output / BLOCK) * words_ * BLOCK + output % BLOCK; }
     const uint32_t* block_weights(int block) const { return weights_ + size_t(block) * words_ * BLOCK; }
-
-    void pack_output(const float* row, int output) {
-        uint32_t* column = weights_ + size_t(output / BLOCK) * words_ * BLOCK + output % BLOCK;
-        float largest = 1e-20f;
-        for (int i = 0; i < inputs_; ++i) largest = std::max(largest, std::fabs(row[i]));
-        scales_[output] = largest / 127.0f;
-        const int each = values_in_word(precision_);
-        int32_t sum = 0;
-        for (int i = 0; i < inputs_; ++i) {
-            uint32_t bits;
-            if (precision_ == Precision::fp32) {
-                std::memcpy(&bits, row + i, 4);
-            } else if (precision_ == Precision::bf16) {
-                bits = to_bf16(row[i]);
-            } else {
-                const int32_t quantised = static_cast<int32_t>(std::nearbyint(row[i] * (127.0f / largest)));
-                sum += quantised;
-                bits = static_cast<uint8_t>(quantised);
-            }
-            column[size_t(i / each) * BLOCK] |= bits << (32 / each * (i % each));
-        }
-        starts_[output] = -128 * sum;
-    }
 
     // What a finished sum adds to the output: int8 sums get their scales here.
     template <Precision P>

@@ -93,7 +93,12 @@ class BlockMatrix {
             offsets_ = arena.take<int32_t>(size_t(blocks_) * OUTPUTS);
         }
         for (int output = 0; output < outputs; ++output) {
-            if (weights_of(output) != nullptr) pack_output(weights_of(output), output);
+            const float* weights = weights_of(output);
+            if (weights == nullptr) continue;
+            const PackedOutput packed = pack_output(precision, weights, width, block(output / OUTPUTS) + output % OUTPUTS, OUTPUTS);
+            if (precision != Precision::int8) continue;
+            scales_[output] = packed.scale;
+            offsets_[output] = 128 * packed.sum;
         }
     }
 
@@ -122,30 +127,6 @@ class BlockMatrix {
     uint32_t* weights_ = nullptr;
     float* scales_ = nullptr;     // int8: of each output
     int32_t* offsets_ = nullptr;  // int8: 128 times the sum of the weights, for inputs are stored 128 too large
-
-    void pack_output(const float* row, int output) {
-        uint32_t* column = block(output / OUTPUTS) + output % OUTPUTS;
-        const int each = values_in_word(precision_);
-        float largest = 1e-20f;
-        for (int i = 0; i < width_; ++i) largest = std::max(largest, std::fabs(row[i]));
-        int32_t total = 0;
-        for (int i = 0; i < width_; ++i) {
-            uint32_t bits;
-            if (precision_ == Precision::fp32) {
-                std::memcpy(&bits, row + i, 4);
-            } else if (precision_ == Precision::bf16) {
-                bits = to_bf16(row[i]);
-            } else {
-                const int32_t quantised = static_cast<int32_t>(std::nearbyint(row[i] * (127.0f / largest)));
-                total += quantised;
-                bits = static_cast<uint8_t>(quantised);
-            }
-            column[size_t(i / each) * OUTPUTS] |= bits << (32 / each * (i % each));
-        }
-        if (precision_ != Precision::int8) return;
-        scales_[output] = largest / 127.0f;
-        offsets_[output] = 128 * total;
-    }
 
     template <Precision P>
     void add_products(int block, const Input& input, int rows, BlockSums& sums) const {

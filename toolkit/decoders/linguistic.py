@@ -1,0 +1,181 @@
+"""The decoder of the parametric baseline: not a spectrum, but what a vocoder needs to know of each frame instead.
+
+::
+
+    contexts of symbols --> [duration model] --> frames of each symbol
+             |                                           |
+             +--------------- repeated ------------------+--> contexts, position, duration --+--> conditions of the vocoder
+                                                                            |                |
+                                                                            +--> [F0 model] -+   (log F0, voicing)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from toolkit.audio.f0 import continuous_log_f0
+from toolkit.audio.mel import MelSettings
+from toolkit.decoders.base import DECODERS, Decoder, Output, StopRule, Targets
+from toolkit.errors import ConfigError
+from toolkit.nn.duration_model import DurationModel
+from toolkit.nn.f0_model import F0Model
+from toolkit.nn.masks import padding_mask
+from toolkit.nn.noise import Noise
+from toolkit.text.linguistic import COLUMN, PAUSE, WIDTH
+
+REFERENCE = 150.0  # Hz, the F0 whose value is 0
+LONGEST = math.log1p(200.0)  # of the duration's value, which is 1 for 200 frames
+TIMING, MELODY = 3, 2  # values of a frame beside its symbol's context
+STOP_LOGIT = 20.0
+PAUSE_COLUMN = COLUMN[f"this.{PAUSE}"]
+
+
+@DECODERS.register("linguistic")
+class LinguisticDecoder(Decoder):
+    """Linguistic contexts, durations and log F0 of frames, as WaveNet was conditioned on (WaveNet, appendix B).
+
+    A frame is its symbol's context; its position in the symbol, counted from both ends as shares of the duration; ln(1 +
+    duration); ln F0, bridged where unvoiced; and 1 where voiced. Training and ground-truth alignment take durations and F0 from
+    the recording; free running predicts both, durations in whole frames, at least one for a phone, and ends when they do.
+    There is no attention, and the stop rule is not asked. Sizes of both models are ours, the source has none.
+
+    Args:
+        duration_lstm: units of both directions of the duration model.
+        f0_layers, f0_cycles, f0_channels: of the F0 model.
+        history_dropout: share of the frames whose past F0 is hidden from the F0 model in training, lest it learn to repeat it.
+        duration_weight, f0_weight, voicing_weight: of the losses: squared error of ln(1 + duration), of ln F0, cross entropy.
+    """
+
+    needs = ("durations", "f0")
+    makes_spectrum = False
+    memory_width = WIDTH
+
+    def __init__(
+        self,
+        memory_dim: int,
+        reduction: int,
+        *,
+        duration_lstm: int = 128,
+        f0_layers: int = 12,
+        f0_cycles: int = 2,
+        f0_channels: int = 64,
+        history_dropout: float = 0.5,
+        duration_weight: float = 1.0,
+        f0_weight: float = 1.0,
+        voicing_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if memory_dim != WIDTH:
+            raise ConfigError(f"the linguistic decoder reads a memory of {WIDTH} values, got {memory_dim}; set encoder: linguistic")
+        if reduction != 1:
+            raise ConfigError(f"the linguistic decoder makes every frame, reduction must be 1, got {reduction}")
+        if duration_lstm % 2:
+            raise ConfigError(f"duration_lstm: units of both directions, must be even, got {duration_lstm}; nearest: {duration_lstm + 1}")
+        if f0_cycles < 1 or f0_layers % f0_cycles:
+            raise ConfigError(f"f0_cycles: must divide f0_layers = {f0_layers}, got {f0_cycles}")
+        self.history_dropout = history_dropout
+        self.scales = {"duration": duration_weight, "f0": f0_weight, "voicing": voicing_weight}
+        self.duration_model = DurationModel(WIDTH, duration_lstm)
+        self.f0_model = F0Model(WIDTH + TIMING, f0_layers, f0_cycles, f0_channels)
+
+    @classmethod
+    def condition_dim(cls, features: MelSettings) -> int:
+        return WIDTH + TIMING + MELODY
+
+    def forward(
+        self, memory: Tensor, mask: Tensor, targets: Targets, noise: Noise | None, teacher: float = 1.0, hard: bool = False
+    ) -> Output:
+        """Conditions ``B T F`` of the recording, with the predictions of both models in ``extra``.
+
+        Raises:
+            ValueError: the targets lack durations or F0.
+        """
+        if targets.durations is None or targets.f0 is None:
+            raise ValueError("the linguistic decoder is taught with durations and F0 of the recording, got none")
+        contexts, weights = spread(memory, targets.durations, targets.mel.shape[1])
+        melody = _melody(targets.f0, targets.lengths).to(contexts)  # B T 2
+        past = F.pad(melody, (0, 0, 1, 0))[:, :-1]
+        if self.training and noise is not None:
+            hidden = noise.uniform("f0.history", 0, past.shape[1], len(past), 1) < self.history_dropout
+            past = past.masked_fill(hidden, 0.0)
+        f0, voicing = self.f0_model(contexts, past)
+        durations = self.duration_model(memory, (~mask).sum(1)).masked_fill(mask, 0.0)
+        true = torch.log1p(targets.durations.to(durations))
+        extra = {"durations": durations, "true_durations": true, "f0": f0, "voicing": voicing, "melody": melody}
+        return self._output(torch.cat([contexts, melody], 2), targets.lengths, weights)._replace(extra=extra)
+
+    def generate(
+        self,
+        memory: Tensor,
+        mask: Tensor,
+        limit: Tensor,
+        stop_rule: StopRule,
+        noise: Noise | None,
+        on_frames: Callable[[Tensor], None] | None = None,
+    ) -> Output:
+        least = (memory[..., PAUSE_COLUMN] < 0.5).long()
+        durations = self.duration_model.frames(memory, (~mask).sum(1), least).masked_fill(mask, 0)
+        wanted = durations.sum(1)
+        lengths = torch.minimum(wanted, limit)
+        contexts, weights = spread(memory, durations, int(lengths.max()))
+        melody = torch.stack(self.f0_model.generate(contexts), 2)
+        output = self._output(torch.cat([contexts, melody], 2), lengths, weights)
+        if on_frames is not None:
+            for frame in output.mel.unbind(1):
+                on_frames(frame[:, None])
+        return output._replace(stopped_by=["limit" if cut else "stop" for cut in (wanted > limit).tolist()])
+
+    def _output(self, conditions: Tensor, lengths: Tensor, weights: Tensor) -> Output:
+        """Zeros after each row's end, and a stop token that says where that is."""
+        past = padding_mask(lengths, conditions.shape[1])[..., None]
+        steps = torch.arange(conditions.shape[1], device=lengths.device)[None]
+        stop = torch.where(steps < lengths[:, None] - 1, -STOP_LOGIT, STOP_LOGIT).to(conditions.dtype)
+        return Output(conditions.masked_fill(past, 0.0), lengths, stop, weights.masked_fill(past, 0.0))
+
+    def losses(self, output: Output, targets: Targets) -> dict[str, Tensor]:
+        """``duration`` over symbols, ``f0`` and ``voicing`` over frames: weighted sums over the batch."""
+        extra = output.extra
+        f0, voiced = extra["melody"].unbind(2)
+        keep = ~padding_mask(targets.lengths, f0.shape[1])
+        errors = {
+            "duration": (extra["durations"] - extra["true_durations"]).square(),
+            "f0": (extra["f0"] - f0).square() * keep,
+            "voicing": F.binary_cross_entropy_with_logits(extra["voicing"], voiced, reduction="none") * keep,
+        }
+        return {name: self.scales[name] * error.sum() for name, error in errors.items()}
+
+
+def spread(memory: Tensor, durations: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """Every symbol for as many frames as it lasts.
+
+    Args:
+        memory: ``B S D``.
+        durations: int64 ``B S``.
+        frames: T; what lasts longer is cut off, what ends sooner goes on with its last symbol.
+
+    Returns:
+        ``B T D+3``: contexts, shares of the symbol that end with this frame and begin with it, ln(1 + duration) in units of
+        LONGEST; and 1 where a frame belongs to a symbol, ``B T S``.
+    """
+    ends = durations.cumsum(1)
+    time = torch.arange(frames, device=memory.device)
+    at = torch.searchsorted(ends, time.expand(len(ends), -1).contiguous(), right=True).clamp(max=ends.shape[1] - 1)  # B T
+    contexts, lasts = memory.gather(1, at[..., None].expand(-1, -1, memory.shape[2])), durations.gather(1, at)
+    passed = time - (ends.gather(1, at) - lasts)
+    shares = torch.stack([passed + 1, lasts - passed], 2) / lasts.clamp(min=1)[..., None]
+    timing = torch.cat([shares, torch.log1p(lasts)[..., None] / LONGEST], 2).to(memory.dtype)
+    return torch.cat([contexts, timing], 2), F.one_hot(at, memory.shape[1]).to(memory.dtype)
+
+
+def _melody(hertz: Tensor, lengths: Tensor) -> Tensor:
+    """F0 ``B T`` -> ln F0 and voicing ``B T 2`` on the CPU, 0 on padding."""
+    melody = torch.zeros(*hertz.shape, MELODY)
+    for row, (values, length) in enumerate(zip(hertz.float().cpu(), lengths.tolist(), strict=True)):
+        melody[row, :length] = torch.from_numpy(np.stack(continuous_log_f0(values[:length].numpy(), REFERENCE), 1))
+    return melody
