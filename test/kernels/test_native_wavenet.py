@@ -1,6 +1,7 @@
 """The WaveNet kernel against its plain twin: every target, both kernel sizes and upsamplers, rows, threads, streams, precisions."""
 
 import logging
+import os
 from typing import Any
 
 import pytest
@@ -113,6 +114,24 @@ def test_a_row_does_not_depend_on_its_batch_and_threads_and_streams_change_nothi
     assert not together[1, lengths[1] * HOP :].any()
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no choice of cores here")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("kind", ["published", "linear"])
+def test_a_helper_that_comes_late_changes_nothing(best: None, kind: str, precision: str) -> None:
+    """Both threads of one row share a core, so that the one often overtakes the other."""
+    net, condition = build(kind), mels(1, 60)
+    packed, lengths = kernel.PackedNet(net, precision), torch.tensor([60])
+    wave = torch.rand(1, 60 * HOP, generator=torch.Generator().manual_seed(4)) * 0.4 - 0.2
+    alone = kernel.forced(net, condition, wave, lengths, packed, threads=1)
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        helped = kernel.forced(net, condition, wave, lengths, packed, threads=2)
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert torch.equal(alone, helped)
+
+
 def test_long_blocks_and_dense_conditions_of_one_row(best: None) -> None:
     net = build("published", scales=None)
     condition, wave, lengths = material(1, 40)  # more samples than are projected at once
@@ -138,8 +157,10 @@ def test_what_the_kernel_cannot_do_takes_the_torch_path_and_says_why(
 ) -> None:
     net = build("published")
     assert kernel.supports(net) is None
-    assert "multiples of 32" in str(kernel.supports(build("published", residual=33)))
-    assert "float64" in str(kernel.supports(build("published").double()))
+    for width in ("residual", "gate", "skip"):
+        assert f"needs {width} in multiples of 32, not 48" in str(kernel.supports(build("published", **{width: 48})))
+    assert "not float64 on cpu" in str(kernel.supports(build("published").double()))
+    assert "not float32 on meta" in str(kernel.supports(build("published").to("meta")))
     assert "switched off" in str(kernel.supports(net, PLAIN))
     with caplog.at_level(logging.WARNING):
         assert kernel.generation(net.double(), 1, None, Execution("int8")) is None

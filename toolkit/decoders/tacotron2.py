@@ -131,7 +131,7 @@ class Tacotron2Decoder(StepDecoder):
         previous = previous_frames(targets.mel, self.reduction)
         prenet = self.prenet(previous, noise, 0).transpose(0, 1).float()  # T/r B P
         first_keep, second_keep = self._keeps(prenet.shape[0], prenet.shape[1], noise)
-        first, second = cell_weights(self.first), cell_weights(self.second)
+        first, second = Weights.of(self.first), Weights.of(self.second)
         kind = pieces.memory.device.type
         low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
         plan = Plan((first_keep,), low, torch.is_grad_enabled())
@@ -217,8 +217,3 @@ class Tacotron2Decoder(StepDecoder):
     def replayable(self, memory: Tensor, mask: Tensor, stop_rule: StopRule) -> bool:
         ours = type(self) is Tacotron2Decoder and type(stop_rule) is StopAtProbability
         return ours and self.attention.offered(self.attention.start(memory, mask, None, True)) is not None
-
-
-def cell_weights(cell: ZoneoutLSTMCell) -> Weights:
-    """Of a cell, as the kernels take them."""
-    return Weights(cell.weight_ih, cell.weight_hh, cell.bias_ih + cell.bias_hh)

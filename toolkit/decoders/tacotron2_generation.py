@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from toolkit.attentions.base import Attention
 from toolkit.decoders.base import Output, StopAtProbability, StopRule, Targets
-from toolkit.kernels.decoder_step import MOST_PRENET_LAYERS, Affine, Cell, Generation, Packed, Steps, StepWeights
+from toolkit.kernels.decoder_step import MOST_PRENET_LAYERS, Affine, Generation, Packed, Steps, StepWeights
+from toolkit.kernels.lstm_run import Weights
 from toolkit.kernels.native import library
 from toolkit.nn.additive_attention import AdditivePieces
 from toolkit.nn.execution import Execution
@@ -134,8 +135,8 @@ def _is_plain(decoder: Net, memory: Tensor) -> bool:
 def _weights(decoder: Net) -> StepWeights:
     return StepWeights(
         tuple(Affine(layer.weight, layer.bias) for layer in decoder.prenet.layers),  # type: ignore[arg-type]  # those of nn.Linear
-        _cell(decoder.first),
-        _cell(decoder.second),
+        Weights.of(decoder.first),
+        Weights.of(decoder.second),
         Affine(decoder.frames.weight, decoder.frames.bias),
         Affine(decoder.stop.weight, decoder.stop.bias),
         decoder.n_mels,
@@ -143,10 +144,6 @@ def _weights(decoder: Net) -> StepWeights:
         ATTEND[decoder.wiring],
         decoder.wiring == "nvidia",
     )
-
-
-def _cell(cell: ZoneoutLSTMCell) -> Cell:
-    return Cell(cell.weight_ih, cell.weight_hh, cell.bias_ih + cell.bias_hh)
 
 
 def _keep(decoder: Net, noise: Noise | None, rows: int, start: int, count: int) -> list[Tensor] | None:

@@ -131,11 +131,12 @@ class AttentionBackward:
         self.keys.addcmul_(self.slopes[k], into_energies[:, :, None])
         return self.into_queries[t]
 
-    def finish(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Gradients of memory (by way of the contexts), keys, energy and location."""
+    def finish(self, asked: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+        """Queries of all steps ``T B Q`` -> gradients of memory (by way of the contexts), keys, query, energy and location."""
         self._close()
         memory = torch.bmm(self.weights.permute(1, 2, 0), self.into_contexts.transpose(0, 1))
-        return memory, self.keys, self.energy, self.past.gradient() if self.past is not None else None
+        query = self.into_queries.flatten(0, 1).t() @ asked.flatten(0, 1)
+        return memory, self.keys, query, self.energy, self.past.gradient() if self.past is not None else None
 
     def _open(self, start: int, stop: int) -> None:
         """Begin a block: tanh, and what the gradient of an energy is multiplied with on its way before the tanh (``slopes``)."""

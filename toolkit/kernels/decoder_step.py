@@ -19,6 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from toolkit.kernels.lstm_run import Weights
 from toolkit.kernels.native import Library
 from toolkit.nn.additive_attention import AdditivePieces
 from toolkit.nn.execution import PRECISIONS
@@ -35,20 +36,12 @@ class Affine(NamedTuple):
     bias: Tensor
 
 
-class Cell(NamedTuple):
-    """The weights of an LSTM, gates in torch's order, both biases added."""
-
-    inputs: Tensor  # 4H I
-    hidden: Tensor  # 4H H
-    bias: Tensor  # 4H
-
-
 class StepWeights(NamedTuple):
     """The weights of a decoder and how it is wired."""
 
     prenet: tuple[Affine, ...]  # ReLU after each
-    first: Cell  # reads [prenet; context of the step before, or of this one where attention stands before it]
-    second: Cell  # reads [h1; context] or h1
+    first: Weights  # reads [prenet; context of the step before, or of this one where attention stands before it]
+    second: Weights  # reads [h1; context] or h1
     frames: Affine  # rM H+D, reads [h2; context]
     stop: Affine  # 1 H+D
     mels: int

@@ -41,7 +41,7 @@ def skips(stack: GatedStack, x: Tensor, condition: Tensor, exists: Tensor | None
     else:
         weight = torch.cat([layer.skip.weight for layer in layers], 1).to(dtype)
         total = F.linear(_units(layers, x, condition, exists, count, dtype), weight).to(x.dtype)
-    return total + torch.stack([layer.skip.bias for layer in layers]).sum(0)
+    return total + sum((layer.skip.bias for layer in layers), x.new_zeros(()))  # the rows of a stack would share one gradient in memory
 
 
 def native_for(layers: Sequence[GatedLayer], x: Tensor, dtype: torch.dtype) -> Library | None:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from toolkit.kernels.products import Product, transposed_product
+from toolkit.nn.zoneout import ZoneoutLSTMCell
 
 CHUNK_ROWS = 512  # steps times batch of the products outside the loop
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
@@ -30,11 +31,16 @@ _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
 
 class Weights(NamedTuple):
-    """Of an LSTM cell; ``bias`` is the sum of torch's two."""
+    """Of an LSTM cell, gates in torch's order; ``bias`` is the sum of torch's two."""
 
     input: Tensor  # 4H E+I
     hidden: Tensor  # 4H H
     bias: Tensor  # 4H
+
+    @classmethod
+    def of(cls, cell: ZoneoutLSTMCell) -> Weights:
+        """Those of a cell."""
+        return cls(cell.weight_ih, cell.weight_hh, cell.bias_ih + cell.bias_hh)
 
 
 class Trace(NamedTuple):

@@ -21,15 +21,19 @@
 //     chain    | (t, 0) | (t, 1) | (t, 2) | ... | (t, L-1) | head, draw | (t+1, 0) ...
 //     helper        | past (t+1, 0) | past (t+1, 1) | past (t+1, 2) | ...
 //
-// Each counts its (sample, layer) pairs in its own counter and waits for the other's: a bounded number of spins, then it
-// yields, so that a busy core slows it down but does not stall it. The weights of each thread stay in the cache of its core.
+// Each counts its (sample, layer) pairs in its own counter. The helper waits for the chain: a bounded number of spins, then it
+// yields. The chain waits only for a pair that the helper works on, and not for long: what is late, because the helper's core is
+// busy with something else, it computes itself, into memory of its own, and the helper leaves out what the chain has passed. So a
+// busy core costs no more than the help. What a helper that has been overtaken reads may change under it; nobody reads its result,
+// for the chain only takes a pair that was finished before it went on to the next one. The weights of each thread stay in the
+// cache of its core.
 //
 // Several rows: every thread takes some of the rows through all layers, with the weights of a layer used for all of them.
 // Sums are added up in the same order on all these ways: with fp32 and int8 the result does not depend on rows and threads.
 //
-// Conditions come dense, a vector a sample, or at frame rate. Dense ones of one row are projected for many samples at a time,
-// into memory that then becomes their z; those of several rows sample by sample. At frame rate the projections of two
-// neighbouring frames are interpolated: interpolation commutes with a 1x1 convolution.
+// Conditions come dense, a vector a sample, or at frame rate. Dense ones of one row are projected for many samples at a time;
+// those of several rows sample by sample. At frame rate the projections of two neighbouring frames are interpolated:
+// interpolation commutes with a 1x1 convolution.
 
 #include <atomic>
 #include <thread>
@@ -481,17 +485,25 @@ struct alignas(128) Progress {
 
     void reach(int64_t count) { pairs.store(count, std::memory_order_release); }
 
+    int64_t reached() const { return pairs.load(std::memory_order_acquire); }
+
     void wait_for(int64_t count) const {
-        int spins = 0;
-        while (pairs.load(std::memory_order_acquire) < count) {
-            if (++spins < SPINS) {
-#if defined(__x86_64__) || defined(__i386__)
-                __builtin_ia32_pause();
-#endif
-            } else {
-                std::this_thread::yield();
-            }
+        for (int spins = 0; reached() < count; ++spins) {
+            if (spins < SPINS) relax();
+            else std::this_thread::yield();
         }
+    }
+
+    // Whether the count is reached, after a short wait where it is the next.
+    bool reaches(int64_t count) const {
+        for (int spins = 0; spins < SPINS && reached() == count - 1; ++spins) relax();
+        return reached() >= count;
+    }
+
+    static void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
     }
 };
 
@@ -502,11 +514,9 @@ class OneRow {
         : state_(state), net_(state.net), block_(block), frames_(frames), layers_(state.net.shape.layers) {
         const WavenetShape& shape = net_.shape;
         gates_ = 2 * shape.gate;
-        if (frames_ != nullptr) {
-            z_ = arena_.take<float>(size_t(2) * layers_ * gates_);
-        } else {
-            state_.make_room(size_t(CHUNK) * layers_ * gates_);
-        }
+        if (frames_ == nullptr) state_.make_room(size_t(CHUNK) * layers_ * gates_);
+        helped_ = arena_.take<float>(size_t(2) * layers_ * gates_);
+        own_ = arena_.take<float>(gates_);
         x_ = arena_.take<float>(shape.residual);
         units_ = arena_.take<float>(shape.gate);
         skips_ = arena_.take<float>(shape.skip);
@@ -544,34 +554,33 @@ class OneRow {
     int64_t start_ = 0, end_ = 0;  // the chunk
     Arena arena_{SMALL_PAGE};
     float *x_, *units_, *skips_, *hidden_, *mixture_;
-    float* z_ = nullptr;  // at frame rate, by parity of the sample: layers x 2 gate
+    float *helped_, *own_;  // z, by parity of the sample: layers x 2 gate; 2 gate
     uint32_t* encoded_;
     Progress chain_, helper_;
 
-    float* z(int l, int64_t n) {
-        if (frames_ != nullptr) return z_ + (size_t(n & 1) * layers_ + l) * gates_;
-        return state_.projections + (size_t(n - start_) * layers_ + l) * gates_;
-    }
+    float* helped(int l, int64_t n) { return helped_ + (size_t(n & 1) * layers_ + l) * gates_; }
 
     int64_t pair(int l, int64_t n) const { return n * layers_ + l + 1; }
 
     // What the condition and earlier samples give to z.
-    void past(int l, int64_t n) {
+    void past(int l, int64_t n, float* z) {
         const Layer& layer = net_.layers[l];
         const int64_t t = state_.position + n;
-        if (frames_ != nullptr) frames_->at(0, n, l, z(l, n));
+        if (frames_ != nullptr) frames_->at(0, n, l, z);
+        else std::copy_n(state_.projections + (size_t(n - start_) * layers_ + l) * gates_, gates_, z);
         for (size_t tap = 0; tap < layer.past.size(); ++tap) {
             const int64_t then = state_.back(l, t, int(tap));
             const PackedMatrix& matrix = layer.past[tap];
-            matrix.vector_product<P>(state_.words(l, then, 0), *state_.scale(l, then, 0), z(l, n), 0, matrix.blocks(), true);
+            matrix.vector_product<P>(state_.words(l, then, 0), *state_.scale(l, then, 0), z, 0, matrix.blocks(), true);
         }
     }
 
     void help() {
         for (int64_t n = start_; n < end_; ++n) {
             for (int l = 0; l < layers_; ++l) {
+                if (chain_.reached() > pair(l, n)) continue;  // not the one it is at: it may be waiting for that
                 if (n > start_) chain_.wait_for(pair(l, n - 1));
-                past(l, n);
+                past(l, n, helped(l, n));
                 helper_.reach(pair(l, n));
             }
         }
@@ -596,14 +605,12 @@ class OneRow {
         uint32_t* words = state_.words(l, t, 0);
         float* scale = state_.scale(l, t, 0);
         encode<P>(x_, shape.residual, words, scale);
-        if constexpr (HELPED) {
-            chain_.reach(pair(l, n));
-            helper_.wait_for(pair(l, n));
-        } else {
-            past(l, n);
-        }
-        layer.now.vector_product<P>(words, *scale, z(l, n), 0, layer.now.blocks(), true);
-        gate_units(z(l, n), shape.gate, units_);
+        if constexpr (HELPED) chain_.reach(pair(l, n));
+        const bool done = HELPED && helper_.reaches(pair(l, n));
+        float* z = done ? helped(l, n) : own_;
+        if (!done) past(l, n, z);
+        layer.now.vector_product<P>(words, *scale, z, 0, layer.now.blocks(), true);
+        gate_units(z, shape.gate, units_);
         float unit_scale;
         encode<P>(units_, shape.gate, encoded_, &unit_scale);
         if (l + 1 < layers_) {
