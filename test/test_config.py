@@ -103,6 +103,11 @@ def test_dump_reads_back_the_same() -> None:
     assert dump(again)["several"] == {"square": {"side": 3}, "circle": {"radius": 1.0, "colours": ["red"]}}
 
 
+def test_no_parts_of_a_kind_read_back_as_none() -> None:
+    outer = read(Outer, {"shape": "circle", "several": {}})
+    assert dump(outer)["several"] == {} and read(Outer, parse_yaml(to_yaml(outer), "text")) == outer
+
+
 def test_naming_another_part_drops_the_knobs_of_the_one_before() -> None:
     below = {"shape": "circle", "shape_conf": {"radius": 2.0}, "inner": {"rate": 1.0, "count": 1}}
     assert merge(below, {"shape": "square"}) == {"shape": "square", "inner": {"rate": 1.0, "count": 1}}

@@ -163,12 +163,13 @@ def dump(value: Any) -> Any:
     """A section as plain data that ``read`` turns into the same section again (resolved: every default written)."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         result: dict[str, Any] = {}
+        hints = typing.get_type_hints(type(value), include_extras=True)
         for f in dataclasses.fields(value):
             item, key = getattr(value, f.name), f.name.rstrip("_")
             if isinstance(item, Part):
                 result[key] = item.name
                 result[f"{key}_conf"] = {knob: dump(v) for knob, v in item.knobs.items()}
-            elif isinstance(item, tuple) and item and isinstance(item[0], Part):
+            elif registry_of(hints[f.name]) is not None:  # several parts, or none
                 result[key] = {part.name: dump(part.knobs) for part in item}
             elif f.init:
                 result[key] = dump(item)

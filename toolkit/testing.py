@@ -242,7 +242,7 @@ def _zero(values: Tensor, what: str) -> None:
 
 
 def _gradients(module: nn.Module, *losses: Callable[[], Tensor]) -> None:
-    """Every parameter gets a finite gradient from the last of the losses."""
+    """Every parameter gets a finite gradient from the last of the losses, and those of two passes add up."""
     if not any(True for _ in module.parameters()):
         return
     module.zero_grad()
@@ -250,3 +250,8 @@ def _gradients(module: nn.Module, *losses: Callable[[], Tensor]) -> None:
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None and bool(parameter.grad.isfinite().all()), f"gradient reaches {name}"
         assert bool(parameter.grad.any()), f"gradient of {name} is not all zero"
+    once = {name: parameter.grad.clone() for name, parameter in module.named_parameters() if parameter.grad is not None}
+    losses[-1]().backward()  # type: ignore[no-untyped-call]
+    for name, parameter in module.named_parameters():
+        twice = parameter.grad if parameter.grad is not None else once[name]
+        _same(twice / once[name].norm(), 2 * once[name] / once[name].norm(), f"gradients of {name} add up over two passes")

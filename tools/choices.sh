@@ -18,13 +18,24 @@ checked_count() { # option value least
     [ "$2" -ge "$3" ] || fail "$1: at least $3, got '$2'"
 }
 
-find_config() { # NAME of conf/NAME.yaml, or a file
+short_options() { # options that stand for settings or paths
+    [ -z "$archive" ] || archive=$(absolute "$archive")
+    case $vocoder_input in '' | gta | natural) ;; *) fail "--vocoder-input: gta or natural, got '$vocoder_input'" ;; esac
+    [ -z "$vocoder_input" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set "crops.input=$vocoder_input")
+    [ -z "$bpe" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set tokenizer=bpe)
+    [ -n "$predictor" ] || return 0
+    PREDICTOR=exp/$(checked_name --predictor "$predictor") || exit 2
+    [ "$PREDICTOR" != "$EXP" ] || fail "--predictor: another experiment than --exp, got '$predictor'"
+    SOURCE=$PREDICTOR/.stages/6
+}
+
+find_config() { # NAME of conf/NAME.yaml, or a file; the option it comes from, default --config
     if [ -f "$1" ]; then
         absolute "$1"
     elif [ -f "$HERE/conf/$1.yaml" ]; then
         printf '%s\n' "$HERE/conf/$1.yaml"
     else
-        fail "--config: no such file, got '$1'; known names: $(cd -- "$HERE/conf" && printf '%s ' *.yaml | sed 's/\.yaml//g')"
+        fail "${2:---config}: no such file, got '$1'; known names: $(cd -- "$HERE/conf" && printf '%s ' *.yaml | sed 's/\.yaml//g')"
     fi
 }
 

@@ -12,7 +12,9 @@
 #   --nproc N                      processes that share the batch, on CPUs
 #   --nj N                         processes for data stages; default the number of cores
 #   --vocoder-input gta|natural    what the vocoder is trained on; default as the configuration says
+#   --predictor NAME               use the trained predictor of exp/NAME and its aligned mels; only the vocoder is trained
 #   --bpe N                        tokenizer bpe with N pieces, trained in stage 3
+#   --report false                 no report after each training, only that of the last stage
 #
 # A finished stage is skipped; after an interruption the same command goes on. The folders data/, dump/ and exp/ are made
 # beside this script, or in $TOOLKIT_WORK.
@@ -25,8 +27,8 @@ HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 . "$HERE/path.sh"
 
 STAGES=(setup data features split stats text2mel gta vocoder speak score)
-corpus=mini archive='' config='' exp='' stage=0 stop_stage=9 ngpu='' nproc=1 nj='' vocoder_input='' bpe=''
-force=false list=false
+corpus=mini archive='' config='' exp='' stage=0 stop_stage=9 ngpu='' nproc=1 nj='' vocoder_input='' predictor='' bpe=''
+force=false list=false report=true
 . "$TOOLKIT_ROOT/tools/parse_options.sh"
 . "$TOOLKIT_ROOT/tools/choices.sh"
 . "$TOOLKIT_ROOT/tools/stage.sh"
@@ -49,10 +51,7 @@ case $corpus in
 esac
 CONFIG=$(find_config "${config:-$([ "$corpus" = mini ] && echo mini || echo small)}") || exit 2
 EXP=exp/$(checked_name --exp "${exp:-$NAME}") || exit 2
-[ -z "$archive" ] || archive=$(absolute "$archive")
-case $vocoder_input in '' | gta | natural) ;; *) fail "--vocoder-input: gta or natural, got '$vocoder_input'" ;; esac
-[ -z "$vocoder_input" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set "crops.input=$vocoder_input")
-[ -z "$bpe" ] || SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set tokenizer=bpe)
+short_options # archive, SETTINGS, PREDICTOR and SOURCE
 launcher # LAUNCH: what starts a training, from ngpu and nproc
 LIVE='5 7'
 if [ -t 1 ] && [ -w /dev/tty ]; then LIVE='' && export TOOLKIT_TTY=/dev/tty; fi # trainings draw a bar there
@@ -72,6 +71,7 @@ FEATURES=dump/$NAME-$(toolkit stamp hash "${CONF[@]}" --sections features,trim,l
 DUMP=$FEATURES-$(toolkit stamp hash "${CONF[@]}" --sections limits,cleaner,tokenizer --value "bpe=$bpe") || exit 2
 [ -z "$bpe" ] || CONF=("${CONF[@]}" --set "tokenizer_conf.model=$WORK/$DUMP/bpe.model")
 S=$EXP/.stages
+mkdir -p -- "$S" && printf '%s\n' "$DUMP" >"$S/data" # for who compares experiments
 
 # ---- commands of more than one line
 download() { "$TOOLKIT_PYTHON" "$HERE/local/download.py" --out downloads ${archive:+--archive "$archive"}; }
@@ -84,24 +84,27 @@ make_split() {
     toolkit tokens "${CONF[@]}" --text "$DUMP/train/text" --check "$DUMP/dev/text" "$DUMP/eval/text" --out "$DUMP/tokens.txt"
 }
 speak() { toolkit synthesize --exp "$EXP" --data "$DUMP" ${SETTINGS[@]+"${SETTINGS[@]}"} "$@"; }
+train_predictor() { if [ -n "$predictor" ]; then toolkit borrow "${CONF[@]}" --data "$DUMP" --exp "$EXP" --source "$PREDICTOR"; else train text2mel; fi; }
 train() { # the report is there from the first training on: alignments, and speech through Griffin-Lim
+    [ "$1" = mel2wav ] || toolkit align "${CONF[@]}" --data "$DUMP" --if-needed || return
     "${LAUNCH[@]}" train "$1" "${CONF[@]}" --data "$DUMP" --exp "$EXP" || return
+    [ "$report" = true ] || return 0
     [ "$1" = mel2wav ] || speak --without-vocoder || return
     toolkit evaluate --exp "$EXP" --data "$DUMP" --asr none
 }
 
 # ---- the stages: stamp, what each depends on and leaves, command
 stage 0 "$S/0" "${CONF[@]}" --input "$CORPUS/metadata.csv" -- setup
-hold dump
+[ "$stage" -gt 4 ] || hold dump
 stage 1 "data/.$NAME" --listing "$CORPUS" --input "$CORPUS/metadata.csv" --output "$DATA" -- make_data
 stage 2 "$FEATURES/.stage" --input "data/.$NAME" --output "$FEATURES" -- \
     data_command extract "${CONF[@]}" --data "$DATA" --out "$FEATURES" --nj "${nj:-$(cores)}"
-stage 3 "$DUMP/.split" --input "$FEATURES/.stage" --output "$DUMP/train" --output "$DUMP/dev" --output "$DUMP/eval" \
-    --output "$DUMP/tokens.txt" --output "$DUMP/features.json" -- make_split
+stage 3 "$DUMP/.split" --input "$FEATURES/.stage" --output "$DUMP/tokens.txt" --output "$DUMP/features.json" \
+    "--output=$DUMP"/{train,dev,eval}/{text,feats.scp,wav.scp,utt2dur,utt2num_frames,utt2spk,spk2utt} -- make_split
 stage 4 "$DUMP/.stats" --input "$DUMP/.split" --output "$DUMP/stats.npz" -- toolkit stats --data "$DUMP/train" --out "$DUMP/stats.npz"
-release dump
+[ "$stage" -gt 4 ] || release dump
 stage 5 "$S/5" "${CONF[@]}" --sections seed,encoder,attention,decoder,postnet,losses,normalise,reduction,text2mel \
-    --input "$DUMP/.stats" --output "$EXP/text2mel/checkpoints" -- train text2mel
+    --input "${SOURCE:-$DUMP/.stats}" --output "$EXP/text2mel/checkpoints" -- train_predictor
 stage 6 "$S/6" --input "$S/5" --output "$EXP/gta" -- toolkit gta --exp "$EXP" --data "$DUMP"
 stage 7 "$S/7" "${CONF[@]}" --sections seed,vocoder,crops,mel2wav --input "$S/6" --output "$EXP/mel2wav" -- train mel2wav
 stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/7" --output "$EXP/speech" -- speak

@@ -11,8 +11,8 @@ from toolkit.errors import ConfigError
 from toolkit.registry import Part
 from toolkit.tasks.schema import load_system
 from toolkit.tasks.text2mel import Text2Mel
-from toolkit.text.vocabulary import Vocabulary
 from toolkit.testing import check
+from toolkit.text.vocabulary import Vocabulary
 
 PAPER = Path(__file__).resolve().parents[2] / "recipes/ljspeech/conf/paper.yaml"
 

@@ -37,6 +37,8 @@ NOT_RUN = {
     f"{RECIPE} --corpus ljspeech --archive LJSpeech-1.1.tar.bz2",
     f"{RECIPE} --corpus ljspeech --config paper --ngpu 1",
     f"{RECIPE} --corpus ljspeech --config paper --ngpu 4",
+    "./recipes/ljspeech/ablation.sh",
+    "./recipes/ljspeech/ablation.sh --plan ablation_tiny --corpus LJSpeech-1.1 --jobs 2",
     f"{RECIPE} --corpus ljspeech --set text2mel.max_steps=2000 --set mel2wav.max_steps=4000 --exp short",
 }
 

@@ -1,16 +1,14 @@
-"""What README and the cookbook say about the repository is so: links, commands, the training card, the reading path."""
+"""What README and the cookbook say about the repository is so: links, commands, the reading path."""
 
 import argparse
-import contextlib
 import importlib
-import io
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
-from toolkit.bin.main import VERBS, Parser, main, verb_file, with_dashes
+from toolkit.bin.main import VERBS, Parser, verb_file, with_dashes
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "egs_docs").glob("*.md")), *sorted(ROOT.glob("recipes/*/*.md"))]
@@ -94,15 +92,6 @@ def test_the_map_of_the_readme_is_the_house() -> None:
     mapped = {line.split()[0] for line in lines}
     packages = {f"toolkit/{path.parent.name}/" for path in (ROOT / "toolkit").glob("*/__init__.py")}
     assert packages <= mapped, packages - mapped
-
-
-def test_the_readme_has_the_card_of_the_published_system() -> None:
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        assert main(["describe", str(ROOT / "recipes/ljspeech/conf/paper.yaml")]) == 0
-    standing = README.partition("<!-- describe paper.yaml -->")[2].partition("<!-- end -->")[0]
-    computed = re.sub(r"^# ", "### ", said.getvalue(), flags=re.MULTILINE)
-    assert standing.strip() == computed.strip(), "put what toolkit describe prints between the marks, with headings of the third level"
 
 
 def test_the_reading_path_is_short_and_is_what_the_page_says() -> None:

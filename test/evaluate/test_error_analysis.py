@@ -12,7 +12,7 @@ import torch
 
 from toolkit.errors import DataError
 from toolkit.evaluate import error_analysis
-from toolkit.evaluate.error_analysis import Analysis, Finding, Sentence, Speech, analyse, end_silence, judged, read_list
+from toolkit.evaluate.error_analysis import Analysis, Finding, Sentence, Speech, analyse, end_silence, judged, read_list, read_transcripts
 from toolkit.evaluate.error_page import BOXES, write_page
 from toolkit.evaluate.error_tables import PUBLISHED, as_data, summary, write_tables
 from toolkit.evaluate.word_events import Event, Word
@@ -52,6 +52,14 @@ def test_lists_of_sentences(tmp_path: Path, written: str, expected: list | None)
             read_list(path)
     else:
         assert [tuple(sentence) for sentence in read_list(path)] == expected
+
+
+def test_transcripts_of_another_recogniser(tmp_path: Path) -> None:
+    (tmp_path / "heard.txt").write_text("a one two\nb\n", encoding="utf-8")
+    assert read_transcripts(tmp_path / "heard.txt") == {"a": "one two", "b": ""}
+    (tmp_path / "heard.txt").write_bytes(b"a \xff")
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_transcripts(tmp_path / "heard.txt")
 
 
 def test_silence_at_the_end() -> None:

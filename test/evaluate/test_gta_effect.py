@@ -68,7 +68,9 @@ def experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     def load(folder: Path) -> Mel2Wav:
         torch.manual_seed(len(folder.name))
-        return Mel2Wav(load_system(MINI, [*TINY, f"crops.input={folder.name}"])).eval()
+        task = Mel2Wav(load_system(MINI, [*TINY, f"crops.input={folder.name}"])).eval()
+        task.folder = folder
+        return task
 
     monkeypatch.setattr(module, "load_mel2wav", load)
     return tmp_path

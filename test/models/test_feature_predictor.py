@@ -31,6 +31,8 @@ def test_frames_are_the_decoders_plus_the_postnets_residual_and_zero_on_padding(
     assert torch.equal(prediction.mel, before + model.postnet(before, mask))
     assert not before[1, 5:].any() and not prediction.mel[1, 5:].any()
     assert before[1, :5].any() and not torch.equal(prediction.mel, before)
+    unmasked = prediction.output.extra["unmasked"]
+    assert torch.equal(unmasked[1, :5], before[1, :5]) and unmasked[1, 5:].any()
 
 
 def test_free_running_frames_after_the_stop_are_zero(model: FeaturePredictor) -> None:

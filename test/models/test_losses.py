@@ -46,6 +46,19 @@ def test_stop_target_is_the_group_of_the_last_frame() -> None:
     assert got == pytest.approx(sum(entropies) * 2 / 5)
 
 
+def test_padding_may_count() -> None:
+    """Silence on padding, before and after the postnet; a stop target of 1 there."""
+    prediction, targets, tokens = example(5, 1)  # rows of 5 and 2 frames
+    unmasked = torch.randn(2, 5, 3, dtype=torch.float64)
+    prediction = prediction._replace(output=prediction.output._replace(extra={"unmasked": unmasked}))
+    counts, silence = Counts(2, 7, 0), targets.mel[1, :2].amin(0)
+    for name, error in (("mse", torch.square), ("mae", torch.abs)):
+        more = value(name, prediction, targets, tokens, counts, mask_padding=False) - value(name, prediction, targets, tokens, counts)
+        assert more == pytest.approx(2 * float(error(unmasked[1, 2:] - silence).sum()) / (7 * 3))
+    more = value("stop", prediction, targets, tokens, counts, mask_padding=False) - value("stop", prediction, targets, tokens, counts)
+    assert more == pytest.approx(float(-torch.nn.functional.logsigmoid(prediction.output.stop_logits[1, 2:]).sum()) / 7)
+
+
 def test_guide_is_zero_on_the_diagonal_and_uses_each_rows_lengths() -> None:
     penalty = guide(torch.tensor([4, 2]), torch.tensor([4, 2]), 4, 4, 0.2)
     assert torch.equal(penalty[0].diagonal(), torch.zeros(4)) and torch.equal(penalty[1, :2, :2].diagonal(), torch.zeros(2))

@@ -22,8 +22,7 @@ def run(args: argparse.Namespace) -> int:
     import shlex
     import sys
 
-    from toolkit.data.kaldi import read_map
-    from toolkit.evaluate.error_analysis import Plan, analyse, read_list
+    from toolkit.evaluate.error_analysis import Plan, analyse, read_list, read_transcripts
     from toolkit.evaluate.error_page import write_page
     from toolkit.evaluate.error_tables import summary, write_tables
     from toolkit.infer.evaluation_set import choose, write_wave
@@ -31,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     sentences = read_list(args.list) if args.list else None
     if sentences:
         sentences = [sentences[i] for i in choose(len(sentences), args.utterances)]
-    heard = read_map(args.heard) if args.heard else None
+    heard = read_transcripts(args.heard) if args.heard else None
     analysis = analyse(args.exp, sentences, args.asr, heard, args.data, Plan(args.set, args.vocoder))
     command = shlex.join(["toolkit", *sys.argv[1:]])
     for finding in analysis.findings:

@@ -18,11 +18,11 @@ from toolkit.errors import ConfigError, ToolkitError, nearest
 VERBS = {
     "the stages of a recipe": (
         *("prepare", "validate-data", "extract", "split", "tokens", "bpe"),
-        *("stats", "train", "gta", "synthesize", "evaluate", "stamp"),
+        *("stats", "align", "train", "gta", "borrow", "synthesize", "evaluate", "stamp"),
     ),
     "use a voice": ("say",),
     "look and check": ("parts", "explain", "describe", "check", "doctor"),
-    "judge": ("errors", "gta-effect"),
+    "judge": ("errors", "gta-effect", "ablation"),
     "be fast": ("build-kernels", "bench"),
 }
 OPENING = "Text-to-speech research toolkit.\n\nusage: toolkit [--version] [--help] VERB [options]"

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         identity = task.identity(system)
         trainer = Trainer(task, *splits, task.settings, folder / args.task, system.seed, identity, processes)
         trainer.run(args.resume)
-        write_card(system, args.task, folder, processes, trainer.outcome())
+        write_card(system, args.task, folder, args.data, processes, trainer.outcome())
 
     try:
         train()

@@ -65,7 +65,7 @@ class LinguisticDecoder(Decoder):
         f0_layers: int = 12,
         f0_cycles: int = 2,
         f0_channels: int = 64,
-        history_dropout: float = 0.5,
+        history_dropout: float = 0.8,
         duration_weight: float = 1.0,
         f0_weight: float = 1.0,
         voicing_weight: float = 1.0,

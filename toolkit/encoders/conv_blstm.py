@@ -66,6 +66,6 @@ class ConvBLSTM(Encoder):
         if not self.zoneout:
             return over_lengths(self.lstm, features, lengths)
         rows, symbols = inputs.shape[:2]
-        drawn = noise is not None and self.training
-        draws = noise.uniform("encoder.zoneout", 0, symbols, rows, 2 * self.out_dim) if drawn and noise is not None else None
+        drawn = noise if self.training else None
+        draws = None if drawn is None else drawn.uniform("encoder.zoneout", 0, symbols, rows, 2 * self.out_dim)
         return bidirectional(self.lstm, features, lengths, self.zoneout, draws)

@@ -55,6 +55,14 @@ class Table:
 
 
 @dataclass(frozen=True)
+class WrittenTable:
+    """A table as it is written."""
+
+    reference: str
+    cells: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Written:
     """A plan as it is written; its mappings are read one by one."""
 
@@ -68,13 +76,15 @@ class Written:
 class Plan:
     """A checked plan.
 
-    Attributes: ``set`` is laid over every preset. ``likelihood_seconds``: of each utterance, from its start.
+    Attributes: ``set`` is laid over every preset, ``assignments`` of the command line over every experiment.
+    ``likelihood_seconds``: of each utterance, from its start.
     """
 
     path: Path
     experiments: Mapping[str, Variant]
     tables: Mapping[str, Table]
     set: Mapping[str, Any]
+    assignments: Sequence[str]
     likelihood_seconds: float
 
     def folder(self, work: Path, experiment: str) -> Path:
@@ -83,9 +93,12 @@ class Plan:
 
     def configuration(self, experiment: str) -> dict[str, Any]:
         """The settings of an experiment, without defaults."""
+        return override(self._configuration(experiment), self.assignments)
+
+    def _configuration(self, experiment: str) -> dict[str, Any]:
         variant = self.experiments[experiment]
         if variant.parent in self.experiments:
-            below = self.configuration(variant.parent)
+            below = self._configuration(variant.parent)
         else:
             below = merge(load_yaml(self.path.parent / variant.parent), self.set)
         return merge(below, variant.set_)
@@ -103,7 +116,7 @@ def load_plan(path: Path, assignments: Sequence[str] = ()) -> Plan:
     """Read and check a plan.
 
     Args:
-        assignments: settings ``a.b=value`` over those of every preset.
+        assignments: settings ``a.b=value`` over those of every experiment.
 
     Raises:
         ConfigError: with the dotted path of what is wrong.
@@ -111,7 +124,7 @@ def load_plan(path: Path, assignments: Sequence[str] = ()) -> Plan:
     written = read(Written, load_yaml(path))
     experiments = {str(name): read(Variant, value or {}, f"experiments.{name}") for name, value in written.experiments.items()}
     tables = {str(name): _table(str(name), value) for name, value in written.tables.items()}
-    plan = Plan(path, experiments, tables, override(written.set_, assignments), written.likelihood_seconds)
+    plan = Plan(path, experiments, tables, written.set_, assignments, written.likelihood_seconds)
     for name in experiments:
         _check_variant(plan, name)
     for name in tables:
@@ -133,9 +146,9 @@ def write_configurations(plan: Plan, out: Path) -> None:
 
 
 def _table(name: str, value: Any) -> Table:
-    table = read(Table, value, f"tables.{name}")
+    table = read(WrittenTable, value, f"tables.{name}")
     cells = {str(key): read(Cell, cell, f"tables.{name}.cells.{key}") for key, cell in table.cells.items()}
-    return Table(str(table.reference), cells)
+    return Table(table.reference, cells)
 
 
 def _check_variant(plan: Plan, name: str) -> None:

@@ -91,6 +91,18 @@ def read_list(path: Path) -> list[Sentence]:
     return list(found.values())
 
 
+def read_transcripts(path: Path) -> dict[str, str]:
+    """What a recogniser heard: id and text on each line; an id alone is a sentence of which nothing was heard.
+
+    Raises:
+        DataError: the file cannot be read as text.
+    """
+    lines, problems = kaldi.read_lines(path)
+    if problems:
+        raise DataError("\n".join(problems))
+    return {key: text.strip() for key, _, text in (line.partition(" ") for _, line in lines)}
+
+
 def analyse(
     exp: Path,
     sentences: Sequence[Sentence] | None = None,

@@ -5,6 +5,7 @@ Tacotron 2, section 3.3.1 (Table 2), judges the same four cells by mean opinion 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from toolkit.infer.load import load_mel2wav
 from toolkit.infer.speak import vocode
 from toolkit.tasks.mel2wav import Mel2Wav
 
+logger = logging.getLogger(__name__)
 TRAINED = {"predicted": "gta", "natural": "natural"}  # kind of mels: how crops.input calls it
 TITLES = {"nats": "nats a sample", "distortion": "mel-cepstral distortion (dB)"}
 NOTE = (
@@ -80,6 +82,7 @@ def _measured(task: Mel2Wav, split: Path, mels: Mapping[str, Path], chosen: Mapp
     """Both measures on both kinds of mels."""
     result = {}
     for name, features in mels.items():
+        logger.info("%s: %d utterances given %s mels", task.folder, len(chosen["nats"]), name)
         result["nats", name] = nats(task, split, features, chosen["nats"])
         result["distortion", name] = distortions(task, split, features, chosen["distortion"])
     return result

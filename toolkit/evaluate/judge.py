@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from toolkit.errors import ConfigError, MissingExtraError, nearest
 from toolkit.evaluate.material import Experiment
-from toolkit.evaluate.recognition import PocketsphinxRecogniser, Recogniser
+from toolkit.evaluate.recognition import PocketsphinxRecogniser, Recogniser, WhisperRecogniser
 from toolkit.text.lexicon import Lexicon
 
 MODES = ("auto", "none", "pocketsphinx")
@@ -23,10 +24,15 @@ class Judge(NamedTuple):
 def choose_judge(mode: str, experiment: Experiment) -> Judge:
     """``auto`` takes what fits: pocketsphinx with a free loop over the words of a voice that has a ``lexicon.txt``.
 
+    Args:
+        mode: one of ``MODES``, or the folder of a Whisper model.
+
     Raises:
         ConfigError: an unknown mode, or pocketsphinx for a voice of an open vocabulary.
         MissingExtraError: pocketsphinx was asked for and is not installed.
     """
+    if mode not in MODES and Path(mode).is_dir():
+        return Judge(WhisperRecogniser(mode), f"Whisper ({Path(mode).resolve().name})")
     if mode not in MODES:
         raise ConfigError(f"--asr: unknown recogniser, got {mode!r}; {nearest(mode, MODES)}")
     if mode == "none":

@@ -83,7 +83,7 @@ TABLES: Mapping[str, Published] = {
     ),
     "hop": Published(
         "(e) Hop of the frames",
-        "section 2.1",
+        "section 2.2",
         {"12.5": Entry("a frame every 12.5 ms", TACOTRON_2), "5": Entry("a frame every 5 ms", None)},
         "The paper has no score for 5 ms, only that it had significantly more pronunciation issues.",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -76,7 +77,7 @@ def columns() -> dict[str, Column]:
 
 
 def score(experiment: Experiment, recogniser: Recogniser | None = None, recogniser_name: str = "none") -> Scores:
-    """Score what the experiment has spoken against its recordings.
+    """Score what the experiment has spoken against its recordings. Speech that was cut off has no word errors.
 
     Raises:
         DataError: a sound file is damaged or has another sample rate than its recording.
@@ -88,7 +89,7 @@ def score(experiment: Experiment, recogniser: Recogniser | None = None, recognis
         spoken = load(utterance)
         for system, audio in spoken.items():
             values = {} if system == RECORDING else _measured(metrics, spoken.get(RECORDING), audio)
-            if recogniser is not None and spoken_words(utterance.text):
+            if recogniser is not None and utterance.facts.get("max_seconds") is None and spoken_words(utterance.text):
                 text = recogniser.transcribe(audio.wave, audio.sample_rate)
                 scores.heard.setdefault(system, {})[utterance.id] = text
                 heard.setdefault(system, []).append(word_errors(utterance.text, text))
@@ -100,12 +101,19 @@ def score(experiment: Experiment, recogniser: Recogniser | None = None, recognis
 
 
 def load(utterance: Utterance) -> dict[str, UtteranceAudio]:
-    """The recording and every kind of speech that exists, with the alignments they were made with."""
+    """The recording and every kind of speech that exists, with the alignments they were made with.
+
+    Where speech was cut off (``synthesis.max_seconds``) so is the recording.
+    """
+    most = utterance.facts.get("max_seconds")
     arrays = {name: array for name, array in utterance.arrays().items() if array.size}  # a system without attention keeps an empty one
     paths = {RECORDING: utterance.recording, **utterance.speech}
     kinds = {name: SYSTEMS[name].weights if name in SYSTEMS else None for name in paths}
+    rates = {name: wave.probe(path).sample_rate for name, path in paths.items() if path is not None}
     return {
-        name: UtteranceAudio(wave.read(path), wave.probe(path).sample_rate, arrays.get(kinds[name] or ""))
+        name: UtteranceAudio(
+            wave.read(path)[: None if most is None else math.ceil(most * rates[name])], rates[name], arrays.get(kinds[name] or "")
+        )
         for name, path in paths.items()
         if path is not None
     }

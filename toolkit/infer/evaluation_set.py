@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ def speak_evaluation_set(text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path
 
     ``free``: text -> mel -> vocoder; ``free_griffin_lim`` the same through Griffin-Lim; ``forced``: teacher-forced mel ->
     vocoder; ``copy``: the recording's mel -> vocoder. Where the predictor makes no spectrum but other conditions, there is
-    neither Griffin-Lim nor a copy.
+    neither Griffin-Lim nor a copy. Waves end after ``synthesis.max_seconds``.
     """
     source = text2mel.data(data)
     chosen = choose(len(source), utterances)
@@ -43,17 +44,17 @@ def speak_evaluation_set(text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path
     mel_seconds = time.perf_counter() - begin
     forced = force(text2mel, source, chosen)
     free, true, lines = [s.mel for s in spoken], [source.mel(i) for i in chosen], list[str]()
-    spectrum = text2mel.model.decoder.makes_spectrum
+    spectrum, settings = text2mel.model.decoder.makes_spectrum, text2mel.system.synthesis
     if spectrum:
-        lines.append(_write_waves(griffin_lim(text2mel.system), out, {"free_griffin_lim": free}, keys, seeds))
+        lines.append(_write_waves(griffin_lim(text2mel.system), out, {"free_griffin_lim": free}, keys, seeds, settings.max_seconds))
     if mel2wav is not None:
         systems = {"free": free, "forced": [forced[key].mel for key in keys]} | ({"copy": true} if spectrum else {})
-        lines.append(_write_waves(mel2wav, out, systems, keys, seeds))
+        lines.append(_write_waves(mel2wav, out, systems, keys, seeds, settings.max_seconds))
     for key, result, mel in zip(keys, spoken, true, strict=True):
         _write_arrays(out / "arrays" / f"{key}.npz", result, mel, forced[key], spectrum)
     features = text2mel.system.features
     rate = features.hop / features.sample_rate
-    how = {"precision": text2mel.system.synthesis.precision, "folds": text2mel.system.synthesis.folds}
+    how = {"precision": settings.precision, "folds": settings.folds, "max_seconds": settings.max_seconds}
     rows = [
         {"id": key, "text": text, "stopped_by": result.stopped_by, "frames": len(result.mel), "seconds": len(result.mel) * rate,
          "reference_seconds": len(mel) * rate, "seed": seed, **how}
@@ -65,13 +66,16 @@ def speak_evaluation_set(text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path
     return [f"{len(keys)} utterances, {missed} without a stop, mel RTF {mel_seconds / seconds:.3f}", *lines]
 
 
-def _write_waves(task: Mel2Wav, out: Path, systems: Mapping[str, Sequence[Array]], keys: Sequence[str], seeds: Sequence[int]) -> str:
+def _write_waves(
+    task: Mel2Wav, out: Path, systems: Mapping[str, Sequence[Array]], keys: Sequence[str], seeds: Sequence[int], most: float | None
+) -> str:
     """All systems through one vocoder in one go, because a larger batch is cheaper for each."""
-    mels = [mel for system in systems.values() for mel in system]
+    rate = task.system.features.sample_rate
+    frames = None if most is None else math.ceil(most * rate / task.system.features.hop)
+    mels = [mel[:frames] for system in systems.values() for mel in system]
     begin = time.perf_counter()
     waves = iter(vocode(task, mels, list(seeds) * len(systems)))
     elapsed = time.perf_counter() - begin
-    rate = task.system.features.sample_rate
     for name in systems:
         for key in keys:
             write_wave(out / name / f"{key}.wav", next(waves), rate)

@@ -68,7 +68,7 @@ def force(task: Text2Mel, data: TextMelData, members: Sequence[int] | None = Non
         noise = Noise.of_rows([utterance_seed(task.system.seed, key) for key in batch.ids], device)
         with torch_threads(threads_for(task.model.decoder, task.system.synthesis.execution)):
             prediction, _ = task.predict(batch, noise, hard=True)
-        natural = task.model.normaliser.inverse(prediction.mel).cpu().numpy()
+        natural = task.model.natural(prediction.mel).cpu().numpy()
         weights = prediction.output.weights
         for row, key in enumerate(batch.ids):
             frames, symbols = int(batch.mel_lengths[row]), int(batch.token_lengths[row])

@@ -58,7 +58,7 @@ def _predict(task: Text2Mel, texts: Sequence[str], seeds: Sequence[int], batch: 
         tokens = pad_sequence([torch.tensor(encoded[i]) for i in rows], batch_first=True).to(device)
         lengths = torch.tensor([len(encoded[i]) for i in rows], device=device)
         prediction = task.generate(tokens, lengths, Noise.of_rows([seeds[i] for i in rows], device))
-        mels = task.model.normaliser.inverse(prediction.mel).cpu().numpy()
+        mels = task.model.natural(prediction.mel).cpu().numpy()
         output = prediction.output
         stop = torch.sigmoid(output.stop_logits).cpu().numpy()
         for place, i in enumerate(rows):

@@ -20,7 +20,10 @@ from toolkit.registry import Part
 
 
 class Prediction(NamedTuple):
-    """Frames before the postnet stand in ``output.mel``, after it in ``mel``; both normalised, 0 on padding."""
+    """Frames before the postnet stand in ``output.mel``, after it in ``mel``; both normalised, 0 on padding.
+
+    ``output.extra["unmasked"]`` are those before the postnet as the decoder made them, on padding too.
+    """
 
     output: Output
     mel: Tensor  # B T F
@@ -73,8 +76,13 @@ class FeaturePredictor(nn.Module):
         memory, mask = self.encode(tokens, lengths, conditions, noise)
         return self._refine(self.decoder.generate(memory, mask, limit, stop_rule, noise, on_frames))
 
+    def natural(self, frames: Tensor) -> Tensor:
+        """Predicted frames ``... F`` in natural units. Conditions that are no spectrum have no others."""
+        return self.normaliser.inverse(frames) if self.decoder.makes_spectrum else frames
+
     def _refine(self, output: Output) -> Prediction:
         mask = padding_mask(output.lengths, output.mel.shape[1])
         mel = output.mel.masked_fill(mask[..., None], 0.0)
         refined = self.postnet(mel, mask)
-        return Prediction(output._replace(mel=mel), mel + refined if self.postnet.residual else refined)
+        output = output._replace(mel=mel, extra={**output.extra, "unmasked": output.mel})
+        return Prediction(output, mel + refined if self.postnet.residual else refined)

@@ -35,8 +35,20 @@ def group_lengths(prediction: Prediction, targets: Targets) -> tuple[Tensor, int
     return (targets.lengths + reduction - 1) // reduction, reduction
 
 
-def sum_of_errors(prediction: Prediction, targets: Targets, counts: Counts, error: Callable[[Tensor], Tensor]) -> Tensor:
-    """Mean error per bin before the postnet plus that after it, each of the difference from its own target."""
+def sum_of_errors(
+    prediction: Prediction, targets: Targets, counts: Counts, error: Callable[[Tensor], Tensor], mask_padding: bool
+) -> Tensor:
+    """Mean error per bin before the postnet plus that after it, each of the difference from its own target.
+
+    Args:
+        error: of a difference, element by element.
+        mask_padding: padding does not count. False: there the decoder is to make silence, the least value of each bin of the
+            utterance; a postnet's residual is 0 there. The sum is still divided by the valid frames, so that micro-batches add
+            up, but how much padding there is depends on which utterances share one. The paper does not say which; masking is
+            the default because otherwise a short utterance counts by what the longest beside it happens to be.
+    """
+    if not mask_padding:
+        return sum_of_errors(prediction, targets, counts, error, True) + error_on_padding(prediction, targets, counts, error)
     keep = ~padding_mask(targets.lengths, targets.mel.shape[1])[..., None]
     after = targets.mel if targets.features is None else targets.features
     means = [
@@ -46,26 +58,42 @@ def sum_of_errors(prediction: Prediction, targets: Targets, counts: Counts, erro
     return means[0] + means[1]
 
 
+def error_on_padding(prediction: Prediction, targets: Targets, counts: Counts, error: Callable[[Tensor], Tensor]) -> Tensor:
+    """Error of the frames past each utterance's end, which are to be silent; with a residual postnet both before and after it."""
+    padding = padding_mask(targets.lengths, targets.mel.shape[1])[..., None]
+    silence = targets.mel.masked_fill(padding, float("inf")).amin(1, keepdim=True)
+    errors = (error(prediction.output.extra["unmasked"] - silence) * padding).sum() / (counts.frames * targets.mel.shape[2])
+    return errors * 2 if targets.features is None else errors
+
+
 @LOSSES.register("mse")
 class MeanSquaredError(Loss):
-    """Squared error per bin, before and after the postnet, summed (Tacotron 2, section 2.2)."""
+    """Squared error per bin, before and after the postnet, summed (Tacotron 2, section 2.2).
 
-    def __init__(self, *, weight: float = 1.0) -> None:
-        self.weight = weight
+    Args:
+        mask_padding: see ``sum_of_errors``.
+    """
+
+    def __init__(self, *, weight: float = 1.0, mask_padding: bool = True) -> None:
+        self.weight, self.mask_padding = weight, mask_padding
 
     def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
-        return sum_of_errors(prediction, targets, counts, torch.square)
+        return sum_of_errors(prediction, targets, counts, torch.square, self.mask_padding)
 
 
 @LOSSES.register("mae")
 class MeanAbsoluteError(Loss):
-    """Absolute error per bin, before and after the postnet, summed."""
+    """Absolute error per bin, before and after the postnet, summed.
 
-    def __init__(self, *, weight: float = 1.0) -> None:
-        self.weight = weight
+    Args:
+        mask_padding: see ``sum_of_errors``.
+    """
+
+    def __init__(self, *, weight: float = 1.0, mask_padding: bool = True) -> None:
+        self.weight, self.mask_padding = weight, mask_padding
 
     def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
-        return sum_of_errors(prediction, targets, counts, torch.abs)
+        return sum_of_errors(prediction, targets, counts, torch.abs, self.mask_padding)
 
 
 @LOSSES.register("stop")
@@ -73,11 +101,13 @@ class StopToken(Loss):
     """Cross entropy of the stop token, whose target is 1 on the group of the last valid frame.
 
     Args:
-        positive_weight: of that one group among many.
+        positive_weight: of the groups whose target is 1; without padding that is one among many.
+        mask_padding: padding does not count. False: its target is 1 too, as in ESPnet, so that stopping is learnt from as many
+            frames as a micro-batch is padded with; the sum is still divided by the valid frames. The paper does not say.
     """
 
-    def __init__(self, *, weight: float = 1.0, positive_weight: float = 1.0) -> None:
-        self.weight, self.positive_weight = weight, positive_weight
+    def __init__(self, *, weight: float = 1.0, positive_weight: float = 1.0, mask_padding: bool = True) -> None:
+        self.weight, self.positive_weight, self.mask_padding = weight, positive_weight, mask_padding
 
     def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
         groups, reduction = group_lengths(prediction, targets)
@@ -86,7 +116,8 @@ class StopToken(Loss):
         target = (steps >= groups[:, None] - 1).to(logits.dtype)
         positive = logits.new_tensor(self.positive_weight)
         entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none", pos_weight=positive)
-        return (entropy * (steps < groups[:, None])).sum() * reduction / counts.frames
+        counted = steps < groups[:, None] if self.mask_padding else torch.ones_like(target)
+        return (entropy * counted).sum() * reduction / counts.frames
 
 
 @LOSSES.register("guided_attention")

@@ -45,7 +45,7 @@ def bidirectional(lstm: nn.LSTM, features: Tensor, lengths: Tensor, zoneout: flo
         features: ``B T C``.
         lengths: int64 ``B``.
         zoneout: probability that a unit of h or c keeps its value.
-        uniform: draws in [0, 1) ``B T 8H``, 4H of each direction's own steps, or None for the expectation.
+        uniform: draws in [0, 1) ``B T 4H``, h and c of each direction at its own steps, or None for the expectation.
 
     Returns:
         ``B T 2H``, 0 on padding.
@@ -54,14 +54,15 @@ def bidirectional(lstm: nn.LSTM, features: Tensor, lengths: Tensor, zoneout: flo
     mask, step = padding_mask(lengths, time), torch.arange(time, device=features.device)[None]
     order = torch.where(mask, step, lengths[:, None] - 1 - step)[..., None]  # its own inverse
     both = torch.stack([features, features.gather(1, order.expand_as(features))])  # 2 B T C
-    bias = torch.stack([lstm.bias_ih_l0 + lstm.bias_hh_l0, lstm.bias_ih_l0_reverse + lstm.bias_hh_l0_reverse])
-    outside = torch.stack([lstm.weight_ih_l0, lstm.weight_ih_l0_reverse]).transpose(1, 2)
-    inside = torch.stack([lstm.weight_hh_l0, lstm.weight_hh_l0_reverse]).transpose(1, 2)
-    known = torch.baddbmm(bias[:, None], both.flatten(1, 2), outside).unflatten(1, (rows, time))  # 2 B T 4H
-    hidden = cell = known.new_zeros(2, rows, lstm.hidden_size, dtype=features.dtype)
-    keep = None if uniform is None else (uniform < zoneout).unflatten(2, (2, 2, -1)).permute(1, 3, 2, 0, 4)  # T, h and c, 2 B H
+    outside, inside, *_ = (torch.stack(pair) for pair in zip(*lstm.all_weights, strict=True))  # of both directions
+    bias = torch.stack([weights[2] + weights[3] for weights in lstm.all_weights])  # summed first: gradients must not share memory
+    known = torch.baddbmm(bias[:, None], both.flatten(1, 2), outside.transpose(1, 2))
+    gates_of = known.view(2, rows, time, -1).unbind(2)  # T of 2 B 4H
+    inside = inside.transpose(1, 2)
+    hidden = cell = inside.new_zeros(2, rows, lstm.hidden_size)
+    keep = None if uniform is None else (uniform < zoneout).view(rows, time, 2, 2, -1).permute(1, 3, 2, 0, 4)  # T, h and c, 2 B H
     made = []
-    for t, gates in enumerate(known.unbind(2)):
+    for t, gates in enumerate(gates_of):
         i, f, candidate, o = torch.baddbmm(gates, hidden, inside).to(cell.dtype).chunk(4, 2)
         new_cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(candidate)
         new_hidden = torch.sigmoid(o) * torch.tanh(new_cell)

@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from toolkit.audio.mel import MelSettings
 from toolkit.config import to_yaml
 from toolkit.data.extraction import check_features
+from toolkit.data.kaldi import read_map
 from toolkit.data.writing import atomic, write_text
 from toolkit.errors import DataError
 from toolkit.tasks.card import as_markdown, training_card
@@ -49,16 +51,27 @@ def lay_out(system: System, task: str, data: Path, experiment: Path, fork: Path 
             if (data / name).is_file():
                 _copy(data / name, folder / name)
         write_text(folder / "config.yaml", to_yaml(system))
-    write_card(system, task, folder, processes)
+    write_card(system, task, folder, data, processes)
     processes.barrier()
     return folder
 
 
-def write_card(system: System, task: str, folder: Path, processes: Processes, happened: Mapping[str, str] | None = None) -> None:
-    """The training card, before a training from the configuration, after it with what happened."""
+def write_card(
+    system: System, task: str, folder: Path, data: Path, processes: Processes, happened: Mapping[str, str] | None = None
+) -> None:
+    """The training card, before a training from the configuration and the data, after it with what happened."""
     if processes.main:
-        rows = training_card(system, task, processes.world, happened)
+        rows = training_card(system, task, processes.world, {"data": counted(data, system.features), **(happened or {})})
         write_text(folder / task / "training_card.md", as_markdown(task, rows))
+
+
+def counted(data: Path, features: MelSettings) -> str:
+    """How many utterances and hours the splits hold."""
+    words = []
+    for split in ("train", "dev"):
+        frames = [int(count) for count in read_map(data / split / "utt2num_frames").values()]
+        words.append(f"{len(frames)} utterances, {sum(frames) * features.hop / features.sample_rate / 3600:.2f} h ({split})")
+    return "; ".join(words)
 
 
 def _copy(source: Path, target: Path) -> None:

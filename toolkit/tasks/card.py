@@ -1,135 +1,82 @@
-"""The training card: every number that decides what a training does, computed from the configuration that runs."""
+"""The training card: every number that decides what a training does, computed from what runs, beside what the paper says of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
-from toolkit.audio.mel import MelSettings
-from toolkit.registry import Part
+from toolkit.config import dump
+from toolkit.tasks.card_lines import SYMBOLS, Task, card_lines
 from toolkit.tasks.mel2wav import Mel2Wav
+from toolkit.tasks.published import source
 from toolkit.tasks.schema import System
 from toolkit.tasks.text2mel import Text2Mel
 from toolkit.text.vocabulary import Vocabulary
-from toolkit.train.settings import Training
 
-SYMBOLS = 70  # of a vocabulary that is not known yet; only the embedding's size depends on it
-Row = tuple[str, str]
+Facts = dict[str, Any]
+
+
+class Row(NamedTuple):
+    """A line of the card. ``source`` is where Tacotron 2 states the value, what it has instead, or that it is silent."""
+
+    name: str
+    value: str
+    source: str = ""
 
 
 def training_card(system: System, task: str, processes: int = 1, happened: Mapping[str, Any] | None = None) -> list[Row]:
-    """Rows (name, value) of one task.
+    """Rows of one task.
 
     Args:
         task: ``text2mel`` or ``mel2wav``.
         processes: that share each global batch.
-        happened: what a finished training measured, appended as rows.
+        happened: what a training has found or measured; it takes the place of a row of that name or is appended.
     """
-    settings: Training = getattr(system, task)
-    rows = [("Audio", _audio(system)), ("Features", _features(system.features)), ("Normalisation", system.normalise)]
-    rows += _text2mel(system) if task == "text2mel" else _mel2wav(system)
-    rows += _training(settings, processes)
-    rows.append(("Seed", str(system.seed)))
-    return rows + [(name.replace("_", " ").capitalize(), str(value)) for name, value in (happened or {}).items()]
+    with torch.device("meta"):
+        built: Task = Text2Mel(system, Vocabulary.made_up(SYMBOLS)) if task == "text2mel" else Mel2Wav(system)
+    facts = _flat(dump(system)) | _derived(built, processes)
+    rows = {line.name: Row(line.name, line.value, source(facts, _paths(facts, line.paths))) for line in card_lines(built, processes)}
+    for key, value in (happened or {}).items():
+        name = key.replace("_", " ").capitalize()
+        rows[name] = rows.get(name, Row(name, ""))._replace(value=str(value))
+    return list(rows.values())
 
 
-def as_markdown(task: str, rows: list[Row]) -> str:
+def differing(rows: list[Row], other: list[Row]) -> list[Row]:
+    """The rows whose values are not those of another card."""
+    values = {row.name: row.value for row in other}
+    return [row for row in rows if values.get(row.name) != row.value]
+
+
+def as_markdown(title: str, rows: list[Row]) -> str:
     """The card as a Markdown table."""
-    body = "".join(f"| {name} | {value.replace('|', '/')} |\n" for name, value in rows)
-    return f"# Training card: {task}\n\n| | |\n|---|---|\n{body}"
+    body = "".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |\n" for row in rows)
+    return f"# Training card: {title}\n\n" + (f"| | | Tacotron 2 |\n|---|---|---|\n{body}" if rows else "The same.\n")
 
 
-def _audio(system: System) -> str:
-    limits = system.limits
-    level = "as recorded" if system.level is None else f"peak scaled to {system.level:g}"
-    return (
-        f"{system.features.sample_rate} Hz; {level}; silence trimmed: {_knobs(vars(system.trim))}; kept: {limits.min_seconds:g} to"
-        f" {limits.max_seconds:g} s, at most {limits.max_characters} characters; extras: {', '.join(system.extras) or 'none'}"
-    )
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Facts:
+    """Nested mappings as dotted paths."""
+    facts: Facts = {}
+    for key, value in values.items():
+        facts |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return facts
 
 
-def _features(mel: MelSettings) -> str:
-    hop, window = (f"{size} samples ({1000 * size / mel.sample_rate:g} ms)" for size in (mel.hop, mel.window))
-    others = {name: getattr(mel, name) for name in ("log_base", "mel_scale", "band_norm")}
-    bands = f"{mel.n_mels} mel bands {mel.f_min:g} to {mel.f_max:g} Hz"
-    what = f"{bands} of" if mel.kind == "mel" else f"{mel.bins} linear bins, or {bands} where a part asks for its mel, of"
-    return f"{what} a {mel.n_fft}-point spectrum; window {window}, hop {hop}; clipped at {mel.floor:g}; {_knobs(others)}"
+def _derived(built: Task, processes: int) -> Facts:
+    """What follows from the configuration, under paths of its own."""
+    mel = built.system.features
+    return {
+        "data": "",  # whatever it is, it is not the published corpus
+        f"{built.name}.processes": processes,
+        "features.hop_ms": 1000 * mel.hop / mel.sample_rate,
+        "features.window_ms": 1000 * mel.window / mel.sample_rate,
+        "vocoder.receptive_field": getattr(built.vocoder, "receptive_field", None) if isinstance(built, Mel2Wav) else None,
+    }
 
 
-def _text2mel(system: System) -> list[Row]:
-    with torch.device("meta"):
-        model = Text2Mel(system, Vocabulary.made_up(SYMBOLS))
-    return [
-        ("Text", f"{_part(system.cleaner)}; {_part(system.tokenizer)}"),
-        ("Encoder", _part(system.encoder)),
-        ("Attention", _part(system.attention)),
-        ("Decoder", _part(system.decoder)),
-        ("Frames a step", str(system.reduction)),
-        ("Postnet", _part(system.postnet)),
-        ("Parameters", f"{_parameters(model) / 1e6:.2f} M with {SYMBOLS} symbols"),
-        ("Losses", "; ".join(_part(part) for part in system.losses)),
-    ]
-
-
-def _mel2wav(system: System) -> list[Row]:
-    with torch.device("meta"):
-        model = Mel2Wav(system)
-    crop = system.crops.frames
-    return [
-        ("Vocoder", _part(system.vocoder)),
-        ("Parameters", f"{_parameters(model) / 1e6:.2f} M"),
-        ("Context", f"{model.vocoder.context} frames before, {model.vocoder.lookahead} after a crop"),
-        ("Crop", f"{crop} frames, {crop * system.features.hop} samples"),
-        ("Input", "ground-truth-aligned mels of the frozen predictor" if system.crops.input == "gta" else "mels of recordings"),
-    ]
-
-
-def _training(settings: Training, processes: int) -> list[Row]:
-    batch, optimiser = settings.batch, settings.optimiser
-    per = batch.global_ // batch.micro
-    split = f"{per} micro-batches of {batch.micro} shared by {processes} process{'es' if processes > 1 else ''}"
-    others = {key: value for key, value in optimiser.knobs.items() if key not in ("learning_rate", "l2")}
-    return [
-        ("Batch", f"{batch.global_} utterances: {split}"),
-        ("Optimiser", f"{optimiser.name} ({_knobs(others)})"),
-        ("Learning rate", _learning_rate(settings)),
-        ("L2", f"{optimiser.knobs.get('l2', 0):g}, as a gradient term before the moments"),
-        ("Gradient clipping", "none" if settings.clip is None else f"norm {settings.clip:g}"),
-        ("Weight average", "none" if settings.average is None else f"exponential, decay {settings.average:g}, used for synthesis"),
-        ("Best checkpoints averaged", str(settings.keep_best)),
-        ("Precision", settings.precision),
-        ("Length", f"{settings.max_steps} steps"),
-        ("Intervals", f"validation {settings.validate_every}, checkpoint {settings.save_every}, log {settings.log_every} steps"),
-        ("Threads", "all" if settings.threads is None else str(settings.threads)),
-    ]
-
-
-def _learning_rate(settings: Training) -> str:
-    """The schedule's name and the rate at a few steps, from the very objects that training uses."""
-    rate: Callable[[int], float] = lambda step: (  # noqa: E731
-        settings.optimiser.build().learning_rate * settings.schedule.build().factor(step, settings.max_steps)
-    )
-    steps = sorted({1, *(max(1, settings.max_steps * share // 4) for share in range(1, 5))})
-    values = ", ".join(f"{rate(step):.3g} at step {step}" for step in steps)
-    return f"{settings.optimiser.build().learning_rate:g}, {_part(settings.schedule)}: {values}"
-
-
-def _part(part: Part[Any]) -> str:
-    return f"{part.name} ({_knobs(part.knobs)})" if part.knobs else part.name
-
-
-def _knobs(knobs: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {_value(value)}" for key, value in knobs.items())
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return "/".join(_value(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _parameters(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
+def _paths(facts: Facts, wanted: tuple[str, ...]) -> Iterator[str]:
+    """The paths that a line shows, those below ``x.`` one by one."""
+    for path in wanted:
+        yield from ([found for found in facts if found.startswith(path)] if path.endswith(".") else [path])

@@ -38,7 +38,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Crops:
-    """What a vocoder is trained on."""
+    """What a vocoder is trained on.
+
+    ``frames`` are scored in each crop; the frames that its receptive field needs before them are read too, so that a short crop
+    costs more reading for each scored sample and a long one has fewer voices and phones in a batch. The paper does not say.
+    """
 
     frames: int = 32
     input: str = "gta"  # gta | natural
@@ -55,6 +59,7 @@ class Synthesis:
     stop_threshold: float = 0.5
     frames_per_symbol: float = 25.0  # bound on the length: this times symbols, plus one second
     utterances: int = 24  # of the eval set that stage 8 speaks, 0 for all
+    max_seconds: float | None = None  # of each of them that is made a wave of; None for whole ones
     batch: int = 32
     precision: str = "fp32"  # fp32 | bf16 | int8, where a part has a fast path of it; see egs_docs/speed.md
     threads: int = 2  # at most, for one utterance or batch
@@ -62,6 +67,8 @@ class Synthesis:
 
     def __post_init__(self) -> None:
         self.execution.checked()
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ConfigError(f"max_seconds: must be above 0, got {self.max_seconds!r}")
 
     @property
     def execution(self) -> Execution:
@@ -99,13 +106,24 @@ class System:
             raise ConfigError(f"normalise: unknown, got {self.normalise!r}; known: {', '.join(NORMALISATIONS)}")
         if self.reduction < 1:
             raise ConfigError(f"reduction: frames a step emits, must be at least 1, got {self.reduction}")
-        spectrum = self.decoder.cls.makes_spectrum
-        if spectrum and not any(part.name in ("mse", "mae") for part in self.losses):
+        if not self.decoder.cls.makes_spectrum:
+            self._check_conditions()
+        elif not any(part.name in ("mse", "mae") for part in self.losses):
             raise ConfigError("losses: none of them compares frames; known: mse, mae")
-        if not spectrum and self.losses:
-            raise ConfigError(f"losses: decoder {self.decoder.name!r} has its own, got {self.losses[0].name}; set losses: {{}}")
-        if not spectrum and self.crops.input == "natural":
-            raise ConfigError(f"crops.input: recordings have none of the conditions of decoder {self.decoder.name!r}, got 'natural'; gta")
+
+    def _check_conditions(self) -> None:
+        """What only a spectrum allows is refused where the decoder makes other conditions."""
+        decoder = f"decoder {self.decoder.name!r}"
+        if self.losses:
+            raise ConfigError(f"losses: {decoder} has its own, got {self.losses[0].name}; set losses: {{}}")
+        if self.crops.input == "natural":
+            raise ConfigError(f"crops.input: recordings have none of the conditions of {decoder}, got 'natural'; gta")
+        if self.postnet.name != "none":
+            raise ConfigError(f"postnet: {decoder} makes no spectrum to refine, got {self.postnet.name!r}; none")
+        if self.normalise != "none":
+            raise ConfigError(f"normalise: {decoder} makes no spectrum, got {self.normalise!r}; none")
+        if not self.vocoder.cls.trainable:
+            raise ConfigError(f"vocoder: {decoder} makes no spectrum, got {self.vocoder.name!r}, which needs one; wavenet")
 
     @property
     def condition_dim(self) -> int:

@@ -9,6 +9,9 @@ from toolkit.registry import Registry
 INLINE = re.compile(r"(\{[^{}]*\})")
 """Inline phonemes such as ``{HH AH0 L OW1}``: cleaners pass them through, tokenizers turn them into symbols."""
 
+WORD_MARK = "\u2581"
+"""What sentencepiece puts before a word."""
+
 
 class TextError(DataError):
     """A text cannot be spoken as it is written."""
@@ -32,6 +35,21 @@ class Tokenizer:
             DataError: a file that the tokenizer needs is missing.
         """
         raise NotImplementedError
+
+    def pieces(self, text: str) -> list[tuple[str, list[str]]]:
+        """The text in pieces, each with its symbols, which together are ``symbols(text)``. A word is a piece that can be spoken.
+
+        Here: stretches of symbols that hold letters, digits or apostrophes, and stretches of others; ``WORD_MARK`` begins a piece too.
+        """
+        pieces: list[tuple[str, list[str]]] = []
+        last = False  # whether the last symbol belonged to a word
+        for symbol in self.symbols(text):
+            before, last = last, symbol == "'" or speakable([symbol])
+            if not pieces or last != before or symbol.startswith(WORD_MARK):
+                pieces.append(("", []))
+            word, symbols = pieces[-1]
+            pieces[-1] = (word + symbol.removeprefix(WORD_MARK), [*symbols, symbol])
+        return pieces
 
     def inventory(self) -> list[str]:
         """Symbols that belong to the vocabulary whether or not the training text has them."""

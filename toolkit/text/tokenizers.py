@@ -69,12 +69,15 @@ class PhoneTokenizer(Tokenizer):
         return PHONES + [" "] * self.word_boundary
 
     def symbols(self, text: str) -> list[str]:
+        return [symbol for _, symbols in self.pieces(text) for symbol in symbols]
+
+    def pieces(self, text: str) -> list[tuple[str, list[str]]]:
         pieces = list(_PIECE.finditer(text))
         words = [piece[0] for piece in pieces]
         pronounced = [[" "] * self.word_boundary if piece.lastgroup == "gap" else self._first(piece[0]) for piece in pieces]
         if any(word.lower() in load_homographs() for word in words):
             self._decide_homographs(words, pronounced)
-        return [symbol for symbols in pronounced for symbol in symbols]
+        return list(zip(words, pronounced, strict=True))
 
     def _first(self, token: str) -> list[str]:
         """The symbols of a token regardless of its neighbours."""

@@ -36,7 +36,8 @@ class Constant(Schedule):
 class Exponential(Schedule):
     """Constant until ``start``, then exponential decay that reaches ``floor`` after ``decay_steps`` more and stays there.
 
-    Tacotron 2, section 3.1: 1e-3 falling to 1e-5 from step 50,000; the decay constant is not stated. ``start`` and
+    Tacotron 2, section 3.1: 1e-3 falling to 1e-5 from step 50,000; the decay constant is not stated. Ours is given as the
+    ``decay_steps`` until the floor, as that is what a length of training can be planned with. ``start`` and
     ``decay_steps`` below 1 are shares of the whole training.
     """
 

@@ -29,8 +29,10 @@ class Batch:
 class Training:
     """One training. Intervals are in updates ("steps"). It ends after ``max_steps`` or, where that is sooner, ``max_minutes``.
 
-    ``average`` is the decay of the exponential moving average of the weights, None for none; ``keep_best`` checkpoints
-    by validation loss are kept and, where larger than one, averaged at the end. ``precision``: ``bf16`` and ``fp16`` are
+    ``clip`` is the norm that gradients are scaled down to, None for none: now and then those of a recurrent net explode, and one
+    such step undoes many; the paper of Tacotron 2 does not mention it. ``average`` is the decay of the exponential moving
+    average of the weights, None for none; ``keep_best`` checkpoints by validation loss are kept and, where larger than one,
+    averaged at the end. ``precision``: ``bf16`` and ``fp16`` are
     autocast; ``tf32`` lets matrix products of float32 use TensorFloat-32, which PyTorch does not by default (10 bits instead
     of 23, GPUs only), and is float32 otherwise.
     """

@@ -38,7 +38,7 @@ class WaveNet(Vocoder):
     Args:
         layers, cycles: dilations 2^(k mod layers/cycles); or ``dilations``, one for each layer.
         kernel_size: taps, 2 or 3 (3 follows from the published receptive field of 6139 samples).
-        residual, gate, skip: channels between layers, of the gated unit, of the head.
+        residual, gate, skip: channels between layers, of the gated unit, of the head. Time and weights grow with their products.
         mixtures: logistics.
         condition: channels of the upsampled conditions. condition_layers: convolutions over 3 frames before upsampling.
         upsample: ``transposed`` (learned, Tacotron 2) or ``linear``. scales: of the transposed kind, their product is the hop.

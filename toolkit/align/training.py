@@ -1,0 +1,123 @@
+"""Trains the monotonic-search aligner on a corpus by itself, with the trainer of every other network, so that it can go on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from toolkit.align.network import AlignerNetwork, diagonal_prior, forward_sum
+from toolkit.align.path import skippable_ids
+from toolkit.config import dump
+from toolkit.data.batches import TextMelBatch
+from toolkit.data.dataset import TextMelData
+from toolkit.data.statistics import load_statistics
+from toolkit.errors import ConfigError
+from toolkit.tasks.schema import System
+from toolkit.text.frontend import TextFrontend
+from toolkit.text.vocabulary import Vocabulary
+from toolkit.train import pictures
+from toolkit.train.checkpoint import best_weights
+from toolkit.train.distributed import Processes
+from toolkit.train.optimisers import OPTIMISERS
+from toolkit.train.protocol import Observation
+from toolkit.train.schedules import SCHEDULES
+from toolkit.train.settings import Batch, Training
+from toolkit.train.trainer import Trainer
+
+
+def _training() -> Training:
+    return Training(
+        batch=Batch(16, 16), max_steps=600, optimiser=OPTIMISERS.part("adam", learning_rate=2e-3),
+        schedule=SCHEDULES.part("cosine", warm_up_steps=50), save_every=200, validate_every=200, keep_best=1,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AlignerSettings:
+    """Size and training of the aligner. Minutes on one core for some hundred utterances."""
+
+    channels: int = 128
+    training: Training = field(default_factory=_training)
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.channels < 2:
+            raise ConfigError(f"channels: width of the convolutions, must be at least 2, got {self.channels}")
+
+    def lasting(self, steps: int | None) -> AlignerSettings:
+        """The same with another number of steps, None for this one."""
+        if steps is None:
+            return self
+        return dataclasses.replace(self, training=dataclasses.replace(self.training, max_steps=steps))
+
+
+class AlignerTask(nn.Module):
+    """The aligner as the trainer sees it."""
+
+    name = "aligner"
+
+    skippable: Tensor
+
+    def __init__(self, vocabulary: Vocabulary, bins: int, settings: AlignerSettings) -> None:
+        super().__init__()
+        self.network = AlignerNetwork(len(vocabulary), bins, settings.channels)
+        self.register_buffer("skippable", torch.from_numpy(skippable_ids(vocabulary)), persistent=False)
+
+    def turns(self, step: int) -> tuple[str, ...]:
+        """One optimiser moves all weights."""
+        return ("main",)
+
+    def parameters_of(self, turn: str) -> Iterable[tuple[str, nn.Parameter]]:
+        """The weights that this turn's optimiser moves, with their names."""
+        return self.named_parameters()
+
+    def forward(self, batch: TextMelBatch, turn: str) -> dict[str, Tensor]:
+        """What DDP wraps: the losses."""
+        return self.losses(batch, turn)
+
+    def scores(self, batch: TextMelBatch) -> Tensor:
+        """Log probability ``B T S`` of each symbol at each frame, with the prior."""
+        scores: Tensor = self.network(batch.tokens, batch.token_lengths, batch.mel, batch.mel_lengths)
+        return scores + diagonal_prior(batch.token_lengths, batch.mel_lengths, scores.shape[2], scores.shape[1])
+
+    def losses(self, batch: TextMelBatch, turn: str) -> dict[str, Tensor]:
+        """Nats a frame that all monotonic paths together lack."""
+        sums = forward_sum(self.scores(batch), self.skippable[batch.tokens], batch.token_lengths, batch.mel_lengths)
+        return {"forward_sum": sums.sum() / batch.counts.frames}
+
+    @torch.no_grad()
+    def observe(self, batch: TextMelBatch) -> Observation:
+        """The first utterance's scores as a picture."""
+        symbols, frames = int(batch.token_lengths[0]), int(batch.mel_lengths[0])
+        shown = self.scores(batch)[0, :frames, :symbols].softmax(-1).cpu().numpy()
+        return Observation({}, {"scores": pictures.alignment(shown)}, {})
+
+
+def trained_aligner(
+    system: System, frontend: TextFrontend, data: Path, out: Path, settings: AlignerSettings, inputs: Mapping[str, str], device: str
+) -> AlignerTask:
+    """The aligner of a corpus, trained now as far as it is not yet; in eval mode.
+
+    Args:
+        data: folder with ``train/``, ``dev/`` and ``stats.npz``.
+        out: its training stands below, in ``aligner-HASH``, of which the settings and inputs make the name.
+        inputs: fingerprints of what it is trained on.
+    """
+    identity: dict[str, Any] = {**dump(settings), "inputs": dict(inputs)}
+    folder = out / f"aligner-{hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]}"
+    torch.manual_seed(settings.seed)  # of the first weights
+    task = AlignerTask(frontend.vocabulary, system.features.bins, settings)
+    task.network.normaliser.set(*load_statistics(data / "stats.npz"))
+    train, dev = (TextMelData(data / split, frontend, system.features.hop) for split in ("train", "dev"))
+    process = Processes.start(device)
+    Trainer(task, train, dev, settings.training, folder, settings.seed, identity, process).run()
+    task.load_state_dict(best_weights(folder)[0])
+    return task.eval()
