@@ -29,13 +29,15 @@ short_options() { # options that stand for settings or paths
     SOURCE=$PREDICTOR/.stages/6
 }
 
-find_config() { # NAME of conf/NAME.yaml, or a file; the option it comes from, default --config
+find_config() { # NAME of conf/NAME.yaml, or a file; the option that it comes from: --config or --plan
+    local option=${2:---config} which=-v
+    [ "$option" = --config ] || which=-e
     if [ -f "$1" ]; then
         absolute "$1"
     elif [ -f "$HERE/conf/$1.yaml" ]; then
         printf '%s\n' "$HERE/conf/$1.yaml"
     else
-        fail "${2:---config}: no such file, got '$1'; known names: $(cd -- "$HERE/conf" && printf '%s ' *.yaml | sed 's/\.yaml//g')"
+        fail "$option: no such file, got '$1'; known names: $(cd -- "$HERE/conf" && printf '%s\n' *.yaml | grep "$which" '^ablation' | tr '\n' ' ' | sed 's/\.yaml//g')"
     fi
 }
 

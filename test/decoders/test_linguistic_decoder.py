@@ -31,7 +31,7 @@ RULE = StopAtProbability()
 
 def built(**knobs: Any) -> LinguisticDecoder:
     torch.manual_seed(3)
-    part = DECODERS.part("linguistic", **({"duration_lstm": 16, "f0_layers": 4, "f0_channels": 16} | knobs))
+    part = DECODERS.part("linguistic", **({"duration_lstm": 16, "f0_layers": 4, "f0_channels": 16, "f0_lag": 3} | knobs))
     decoder = part.build(memory_dim=WIDTH, n_mels=80, attention=ATTENTIONS.part("content"), reduction=1)
     assert isinstance(decoder, LinguisticDecoder)
     return decoder
@@ -89,7 +89,7 @@ def test_frames_past_the_durations_are_cut_or_empty() -> None:
 
 
 def test_it_learns_planted_durations_and_melodies() -> None:
-    decoder, encoded, true = built(history_dropout=0.5), memory(), targets()
+    decoder, encoded, true = built(), memory(), targets()
     optimiser = torch.optim.Adam(decoder.parameters(), 1e-2)
     for step in range(150):
         losses = decoder.losses(decoder(encoded, MASK, true, Noise.of_micro_batch(1, step, 0)), true)
@@ -118,36 +118,26 @@ def test_phones_last_a_frame_at_least_and_the_limit_cuts() -> None:
     assert torch.equal(torch.cat(seen, 1), output.mel)
 
 
-def test_frame_by_frame_equals_all_at_once() -> None:
+@pytest.mark.parametrize("lag", [1, 3, 30])
+def test_frame_by_frame_equals_all_at_once(lag: int) -> None:
     """Free running is forward on its own past, in float64 to rounding."""
     torch.manual_seed(5)
-    model = F0Model(7, layers=6, cycles=2, channels=8).double()
+    model = F0Model(7, layers=6, cycles=2, channels=8, lag=lag).double()
     contexts = torch.randn(3, 20, 7, dtype=torch.float64)
     f0, voiced = model.generate(contexts)
-    past = torch.nn.functional.pad(torch.stack([f0, voiced], 2), (0, 0, 1, 0))[:, :-1]
-    again, logits = model(contexts, past)
+    again, logits = model(contexts, torch.stack([f0, voiced], 2))
     torch.testing.assert_close(again, f0)
     assert torch.equal((logits > 0).double(), voiced)
 
 
-def test_a_frame_depends_on_earlier_ones_only() -> None:
+def test_a_frame_depends_on_a_melody_that_is_a_lag_behind() -> None:
     torch.manual_seed(5)
-    model = F0Model(7, layers=6, cycles=2, channels=8)
-    contexts, past = torch.randn(1, 20, 7), torch.randn(1, 20, 2)
-    before = model(contexts, past)[0]
-    past[:, 12:] += 1.0
-    after = model(contexts, past)[0]
-    assert torch.equal(before[:, :12], after[:, :12]) and not torch.equal(before[:, 12], after[:, 12])
-
-
-def test_the_past_is_hidden_in_training_only() -> None:
-    decoder, encoded, true = built(history_dropout=1.0), memory(), targets()
-    noise = Noise.of_micro_batch(1, 1, 0)
-    blind = decoder(encoded, MASK, true, noise).extra["f0"]
-    changed = true._replace(f0=true.f0 * 2 if true.f0 is not None else None)
-    assert torch.equal(blind, decoder(encoded, MASK, changed, noise).extra["f0"])
-    decoder.eval()
-    assert not torch.equal(decoder(encoded, MASK, true, noise).extra["f0"], decoder(encoded, MASK, changed, noise).extra["f0"])
+    model = F0Model(7, layers=6, cycles=2, channels=8, lag=3)
+    contexts, melody = torch.randn(1, 20, 7), torch.randn(1, 20, 2)
+    before = model(contexts, melody)[0]
+    melody[:, 12:] += 1.0
+    after = model(contexts, melody)[0]
+    assert torch.equal(before[:, :15], after[:, :15]) and not torch.equal(before[:, 15], after[:, 15])
 
 
 @pytest.mark.parametrize(
@@ -156,6 +146,7 @@ def test_the_past_is_hidden_in_training_only() -> None:
         ({"memory_dim": 512}, {}, f"reads a memory of {WIDTH} values, got 512; set encoder: linguistic"),
         ({"reduction": 2}, {}, "reduction must be 1, got 2"),
         ({}, {"duration_lstm": 7}, "duration_lstm: .* must be even, got 7; nearest: 8"),
+        ({}, {"f0_lag": 0}, "f0_lag: frames, must be at least 1, got 0"),
         ({}, {"f0_cycles": 5}, "f0_cycles: must divide f0_layers = 12, got 5"),
     ],
 )

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from toolkit.align.network import AlignerNetwork, diagonal_prior, forward_sum
+from toolkit.align.forward_sum import forward_sum
+from toolkit.align.network import AlignerNetwork, diagonal_prior
 from toolkit.align.path import skippable_ids
 from toolkit.config import dump
 from toolkit.data.batches import TextMelBatch
@@ -42,7 +43,7 @@ def _training() -> Training:
 
 @dataclass(frozen=True)
 class AlignerSettings:
-    """Size and training of the aligner. Minutes on one core for some hundred utterances."""
+    """Size and training of the aligner."""
 
     channels: int = 128
     training: Training = field(default_factory=_training)
@@ -64,12 +65,9 @@ class AlignerTask(nn.Module):
 
     name = "aligner"
 
-    skippable: Tensor
-
     def __init__(self, vocabulary: Vocabulary, bins: int, settings: AlignerSettings) -> None:
         super().__init__()
-        self.network = AlignerNetwork(len(vocabulary), bins, settings.channels)
-        self.register_buffer("skippable", torch.from_numpy(skippable_ids(vocabulary)), persistent=False)
+        self.network = AlignerNetwork(torch.from_numpy(skippable_ids(vocabulary)), bins, settings.channels)
 
     def turns(self, step: int) -> tuple[str, ...]:
         """One optimiser moves all weights."""
@@ -84,13 +82,13 @@ class AlignerTask(nn.Module):
         return self.losses(batch, turn)
 
     def scores(self, batch: TextMelBatch) -> Tensor:
-        """Log probability ``B T S`` of each symbol at each frame, with the prior."""
-        scores: Tensor = self.network(batch.tokens, batch.token_lengths, batch.mel, batch.mel_lengths)
+        """Log score ``B T S`` of each symbol at each frame, with the prior."""
+        scores: Tensor = self.network(batch.tokens, batch.token_lengths, batch.mel)
         return scores + diagonal_prior(batch.token_lengths, batch.mel_lengths, scores.shape[2], scores.shape[1])
 
     def losses(self, batch: TextMelBatch, turn: str) -> dict[str, Tensor]:
-        """Nats a frame that all monotonic paths together lack."""
-        sums = forward_sum(self.scores(batch), self.skippable[batch.tokens], batch.token_lengths, batch.mel_lengths)
+        """Minus the log density of a frame, over all monotonic paths."""
+        sums = forward_sum(self.scores(batch), self.network.skippable[batch.tokens], batch.token_lengths, batch.mel_lengths)
         return {"forward_sum": sums.sum() / batch.counts.frames}
 
     @torch.no_grad()

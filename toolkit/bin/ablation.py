@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from toolkit.errors import ConfigError
+    from toolkit.errors import ConfigError, ToolkitError
     from toolkit.evaluate.ablation_plan import load_plan, steps, write_configurations
 
     plan = load_plan(args.plan, args.set)
@@ -27,15 +27,20 @@ def run(args: argparse.Namespace) -> int:
         from toolkit.evaluate.ablation_lists import folder_of, speak_list, speakers
         from toolkit.evaluate.error_analysis import read_list
 
+        failed = 0
         for path, name in ((path, name) for path in args.list for name in speakers(plan)):
-            new = speak_list(plan.folder(args.work, name), read_list(path), folder_of(plan, args.work, name, path.stem))
-            print(f"{name}: {path.stem} {'spoken' if new else 'was spoken before'}")
-        return 0
+            try:
+                new = speak_list(plan.folder(args.work, name), read_list(path), folder_of(plan, args.work, name, path.stem))
+                print(f"{name}: {path.stem} {'spoken' if new else 'was spoken before'}")
+            except ToolkitError as error:  # the others can
+                failed += 1
+                print(f"{name}: {path.stem} not spoken: {str(error).splitlines()[0]}")
+        return 1 if failed else 0
     if args.out is None:
         raise ConfigError(f"toolkit ablation {args.action}: --out is needed, got none; a folder")
     if args.action == "plan":
         write_configurations(plan, args.out)
-        print("".join(f"{' '.join(step)}\n" for step in steps(plan)), end="")
+        print("".join(f"{' '.join(filter(None, step))}\n" for step in steps(plan)), end="")
         return 0
     import shlex
     import sys

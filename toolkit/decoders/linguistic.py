@@ -48,7 +48,7 @@ class LinguisticDecoder(Decoder):
     Args:
         duration_lstm: units of both directions of the duration model.
         f0_layers, f0_cycles, f0_channels: of the F0 model.
-        history_dropout: share of the frames whose past F0 is hidden from the F0 model in training, lest it learn to repeat it.
+        f0_lag: frames between a frame and the latest melody that the F0 model knows.
         duration_weight, f0_weight, voicing_weight: of the losses: squared error of ln(1 + duration), of ln F0, cross entropy.
     """
 
@@ -65,7 +65,7 @@ class LinguisticDecoder(Decoder):
         f0_layers: int = 12,
         f0_cycles: int = 2,
         f0_channels: int = 64,
-        history_dropout: float = 0.8,
+        f0_lag: int = 20,
         duration_weight: float = 1.0,
         f0_weight: float = 1.0,
         voicing_weight: float = 1.0,
@@ -79,10 +79,11 @@ class LinguisticDecoder(Decoder):
             raise ConfigError(f"duration_lstm: units of both directions, must be even, got {duration_lstm}; nearest: {duration_lstm + 1}")
         if f0_cycles < 1 or f0_layers % f0_cycles:
             raise ConfigError(f"f0_cycles: must divide f0_layers = {f0_layers}, got {f0_cycles}")
-        self.history_dropout = history_dropout
+        if f0_lag < 1:
+            raise ConfigError(f"f0_lag: frames, must be at least 1, got {f0_lag}")
         self.scales = {"duration": duration_weight, "f0": f0_weight, "voicing": voicing_weight}
         self.duration_model = DurationModel(WIDTH, duration_lstm)
-        self.f0_model = F0Model(WIDTH + TIMING, f0_layers, f0_cycles, f0_channels)
+        self.f0_model = F0Model(WIDTH + TIMING, f0_layers, f0_cycles, f0_channels, f0_lag)
 
     @classmethod
     def condition_dim(cls, features: MelSettings) -> int:
@@ -100,11 +101,7 @@ class LinguisticDecoder(Decoder):
             raise ValueError("the linguistic decoder is taught with durations and F0 of the recording, got none")
         contexts, weights = spread(memory, targets.durations, targets.mel.shape[1])
         melody = _melody(targets.f0, targets.lengths).to(contexts)  # B T 2
-        past = F.pad(melody, (0, 0, 1, 0))[:, :-1]
-        if self.training and noise is not None:
-            hidden = noise.uniform("f0.history", 0, past.shape[1], len(past), 1) < self.history_dropout
-            past = past.masked_fill(hidden, 0.0)
-        f0, voicing = self.f0_model(contexts, past)
+        f0, voicing = self.f0_model(contexts, melody)
         durations = self.duration_model(memory, (~mask).sum(1)).masked_fill(mask, 0.0)
         true = torch.log1p(targets.durations.to(durations))
         extra = {"durations": durations, "true_durations": true, "f0": f0, "voicing": voicing, "melody": melody}

@@ -16,7 +16,6 @@ from toolkit.data import kaldi
 from toolkit.errors import DataError
 from toolkit.evaluate.judge import choose_judge
 from toolkit.evaluate.material import UNSAFE, read_experiment
-from toolkit.evaluate.recognition import Recogniser, WhisperRecogniser
 from toolkit.evaluate.word_events import Event, Word, alignment_events, transcript_events, words_of
 from toolkit.infer.gta import utterance_seed
 from toolkit.infer.load import griffin_lim, load_mel2wav, load_text2mel
@@ -130,7 +129,7 @@ def analyse(
     missing = [sentence.id for sentence, _ in spoken if heard is not None and sentence.id not in heard]
     if missing:
         raise DataError(f"--heard: has no transcript of {len(missing)} sentences, such as {missing[0]!r}; id and text on each line")
-    recogniser, name = (None, "transcripts that were given") if heard is not None else _recogniser(asr, exp)
+    recogniser, name = (None, "transcripts that were given") if heard is not None else choose_judge(asr, read_experiment(exp))
     recordings = kaldi.read_map(data / "eval" / "wav.scp") if data else {}
     findings = []
     for sentence, speech in spoken:
@@ -208,9 +207,3 @@ def end_silence(wave: NDArray[np.float32], sample_rate: int) -> float:
     except DataError:
         stop = 0
     return (len(wave) - stop) / sample_rate
-
-
-def _recogniser(asr: str, exp: Path) -> tuple[Recogniser | None, str]:
-    if Path(asr).is_dir():
-        return WhisperRecogniser(asr), f"Whisper ({Path(asr).name})"
-    return choose_judge(asr, read_experiment(exp))

@@ -24,16 +24,20 @@ class F0Model(nn.Module):
         condition: width of the contexts of a frame.
         layers, cycles: dilations 2^(k mod layers/cycles) of kernels of 2 frames.
         channels: of every layer.
+        lag: frames between a frame and the latest melody that it knows. A lag of 1 teaches little more than to repeat the frame
+            before, and what is then made from its own past drifts away from the text.
     """
 
-    def __init__(self, condition: int, layers: int, cycles: int, channels: int) -> None:
+    def __init__(self, condition: int, layers: int, cycles: int, channels: int, lag: int) -> None:
         super().__init__()
+        self.lag = lag
         widths = (channels, channels, channels)
         self.stack = GatedStack(2, condition, 2, dilation_cycles(layers, cycles), KERNEL, *widths, dropout=0.0)
 
-    def forward(self, condition: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """Contexts ``B T C`` and log F0 and voicing of the frame before each, ``B T 2`` -> log F0 ``B T``, logits of voicing ``B T``."""
-        reach, frames = self.stack.reach, past.shape[1]
+    def forward(self, condition: Tensor, melody: Tensor) -> tuple[Tensor, Tensor]:
+        """Contexts ``B T C`` and true log F0 and voicing ``B T 2`` -> log F0 ``B T``, logits of voicing ``B T``, each from its past."""
+        reach, frames = self.stack.reach, melody.shape[1]
+        past = F.pad(melody, (0, 0, self.lag, 0))[:, :frames]
         exists = torch.arange(-reach, frames, device=past.device)[None] >= 0
         made = self.stack(F.pad(past, (0, 0, reach, 0)), F.pad(condition, (0, 0, reach, 0)), exists)
         return made[..., 0], made[..., 1]
@@ -43,15 +47,15 @@ class F0Model(nn.Module):
         """Contexts ``B T C`` -> log F0, and 1 where voiced, each ``B T``, frame by frame. The means are fed back, no draws."""
         stack, (rows, frames, _) = self.stack, condition.shape
         layers = [_Running(layer, condition, stack.reach) for layer in stack.each()]
-        made = condition.new_zeros(rows, frames + 1, 2)  # the frame before the first is 0
+        made = condition.new_zeros(rows, self.lag + frames, 2)  # before the first frame it is 0
         for t in range(frames):
             x, skips = stack.first(made[:, t]), condition.new_zeros(())
             for layer in layers:
                 skip, x = layer(x, t)
                 skips = skips + skip
             out = stack.last(F.relu(stack.hidden(F.relu(skips * stack.skip_scale))))
-            made[:, t + 1, 0], made[:, t + 1, 1] = out[:, 0], (out[:, 1] > 0).to(out.dtype)
-        return made[:, 1:, 0], made[:, 1:, 1]
+            made[:, self.lag + t] = torch.stack([out[:, 0], (out[:, 1] > 0).to(out.dtype)], 1)
+        return made[:, self.lag :, 0], made[:, self.lag :, 1]
 
 
 class _Running:
