@@ -17,7 +17,7 @@ from toolkit.vocoders import VOCODERS
 SMALL: dict[str, dict[str, Any]] = {
     "cbhg": {"banks": 3, "channels": 8, "projection": 8, "highway": 8, "gru": 4},
     "conv_blstm": {"embedding": 8, "channels": 8, "lstm": 8},
-    "decoder linguistic": {"duration_lstm": 4, "f0_layers": 4, "f0_channels": 4},
+    "decoder linguistic": {"duration_lstm": 4, "f0_layers": 4, "f0_channels": 4, "f0_lag": 2},
     "tacotron2": {"prenet": (8, 8), "lstm": 8},
     "tacotron1": {"prenet": (8, 8), "units": 8},
     "conv": {"channels": 8},

@@ -103,7 +103,7 @@ stage 3 "$DUMP/.split" --input "$FEATURES/.stage" --output "$DUMP/tokens.txt" --
     "--output=$DUMP"/{train,dev,eval}/{text,feats.scp,wav.scp,utt2dur,utt2num_frames,utt2spk,spk2utt} -- make_split
 stage 4 "$DUMP/.stats" --input "$DUMP/.split" --output "$DUMP/stats.npz" -- toolkit stats --data "$DUMP/train" --out "$DUMP/stats.npz"
 [ "$stage" -gt 4 ] || release dump
-stage 5 "$S/5" "${CONF[@]}" --sections seed,encoder,attention,decoder,postnet,losses,normalise,reduction,text2mel \
+stage 5 "$S/5" "${CONF[@]}" --sections seed,encoder,attention,decoder,postnet,losses,normalise,reduction,aligner,text2mel \
     --input "${SOURCE:-$DUMP/.stats}" --output "$EXP/text2mel/checkpoints" -- train_predictor
 stage 6 "$S/6" --input "$S/5" --output "$EXP/gta" -- toolkit gta --exp "$EXP" --data "$DUMP"
 stage 7 "$S/7" "${CONF[@]}" --sections seed,vocoder,crops,mel2wav --input "$S/6" --output "$EXP/mel2wav" -- train mel2wav

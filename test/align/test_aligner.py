@@ -134,7 +134,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[
 @pytest.fixture(scope="module")
 def aligned(planted: tuple[Path, Path, dict[str, list[int]]]) -> Path:
     config, data, _ = planted
-    words = ["align", "--config", str(config), "--data", str(data), "--steps", "150", "--device", "cpu"]
+    words = ["align", "--config", str(config), "--data", str(data), "--set", "aligner.training.max_steps=150", "--device", "cpu"]
     assert dispatch([*words, "--textgrid", str(data / "grids")]) == 0
     return data
 
@@ -164,9 +164,9 @@ def test_what_is_there_is_not_made_again_and_a_change_is_noticed(
     assert dispatch(words) == 0
     assert "nothing to align: decoder 'tacotron2' is trained without durations" in capsys.readouterr().out
     monkeypatch.setattr(Tacotron2Decoder, "needs", ("durations",))
-    assert dispatch([*words, "--steps", "150"]) == 0
+    assert dispatch([*words, "--set", "aligner.training.max_steps=150"]) == 0
     assert "were made from just this" in capsys.readouterr().out
-    assert dispatch([*words, "--steps", "1", "--out", str(tmp_path)]) == 0
+    assert dispatch([*words, "--set", "aligner.training.max_steps=1", "--out", str(tmp_path)]) == 0
     assert "aligned by monotonic: 48 of train, 4 of dev, 4 of eval" in capsys.readouterr().out
 
 

@@ -50,6 +50,7 @@ experiments:
     extends: {conf}/paper_wavenet_linguistic.yaml
     set:
       features: {{hop: 80}}
+      aligner: {{channels: 8, training: {{max_steps: 4, save_every: 2, validate_every: 2}}}}
       decoder_conf: {{duration_lstm: 8, f0_layers: 2, f0_cycles: 1, f0_channels: 8}}
       vocoder_conf: {{layers: 4, cycles: 2, residual: 8, gate: 8, skip: 8, scales: [8, 10]}}
       crops: {{frames: 20}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from toolkit.align import aligners
 from toolkit.align.path import Ints
 from toolkit.align.results import FACTS, FILES, SPLITS, write_split
-from toolkit.align.training import AlignerSettings, trained_aligner
+from toolkit.align.training import trained_aligner
 from toolkit.config import dump
 from toolkit.data import kaldi
 from toolkit.data.dataset import TextMelData
@@ -46,7 +46,6 @@ class Alignment:
     out: Path
     method: str
     experiment: Path | None = None
-    settings: AlignerSettings = field(default_factory=AlignerSettings)
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -76,7 +75,7 @@ class Alignment:
             assert self.experiment is not None
             paths += [self.experiment / "config.yaml", self.experiment / "text2mel" / "checkpoints"]
         else:
-            values["settings"] = json.dumps(dump(self.settings))
+            values["settings"] = json.dumps([dump(self.system.aligner), self.system.seed])
         return fingerprints(dict.fromkeys(paths), values)
 
     def standing(self) -> bool:
@@ -109,7 +108,7 @@ class Alignment:
     def _scores(self, frontend: TextFrontend, inputs: Mapping[str, str], device: torch.device) -> aligners.Scores:
         if self.method == "monotonic":
             folder = self.out / "aligner"
-            return aligners.searched(trained_aligner(self.system, frontend, self.data, folder, self.settings, inputs, self.device))
+            return aligners.searched(trained_aligner(self.system, frontend, self.data, folder, inputs, self.device))
         assert self.experiment is not None
         return aligners.attended(trained_predictor(self.system, self.experiment, frontend).to(device))
 

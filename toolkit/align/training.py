@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,44 +18,14 @@ from toolkit.config import dump
 from toolkit.data.batches import TextMelBatch
 from toolkit.data.dataset import TextMelData
 from toolkit.data.statistics import load_statistics
-from toolkit.errors import ConfigError
-from toolkit.tasks.schema import System
+from toolkit.tasks.schema import Aligner, System
 from toolkit.text.frontend import TextFrontend
 from toolkit.text.vocabulary import Vocabulary
 from toolkit.train import pictures
 from toolkit.train.checkpoint import best_weights
 from toolkit.train.distributed import Processes
-from toolkit.train.optimisers import OPTIMISERS
 from toolkit.train.protocol import Observation
-from toolkit.train.schedules import SCHEDULES
-from toolkit.train.settings import Batch, Training
 from toolkit.train.trainer import Trainer
-
-
-def _training() -> Training:
-    return Training(
-        batch=Batch(16, 16), max_steps=600, optimiser=OPTIMISERS.part("adam", learning_rate=2e-3),
-        schedule=SCHEDULES.part("cosine", warm_up_steps=50), save_every=200, validate_every=200, keep_best=1,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class AlignerSettings:
-    """Size and training of the aligner."""
-
-    channels: int = 128
-    training: Training = field(default_factory=_training)
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        if self.channels < 2:
-            raise ConfigError(f"channels: width of the convolutions, must be at least 2, got {self.channels}")
-
-    def lasting(self, steps: int | None) -> AlignerSettings:
-        """The same with another number of steps, None for this one."""
-        if steps is None:
-            return self
-        return dataclasses.replace(self, training=dataclasses.replace(self.training, max_steps=steps))
 
 
 class AlignerTask(nn.Module):
@@ -65,7 +33,7 @@ class AlignerTask(nn.Module):
 
     name = "aligner"
 
-    def __init__(self, vocabulary: Vocabulary, bins: int, settings: AlignerSettings) -> None:
+    def __init__(self, vocabulary: Vocabulary, bins: int, settings: Aligner) -> None:
         super().__init__()
         self.network = AlignerNetwork(torch.from_numpy(skippable_ids(vocabulary)), bins, settings.channels)
 
@@ -99,9 +67,7 @@ class AlignerTask(nn.Module):
         return Observation({}, {"scores": pictures.alignment(shown)}, {})
 
 
-def trained_aligner(
-    system: System, frontend: TextFrontend, data: Path, out: Path, settings: AlignerSettings, inputs: Mapping[str, str], device: str
-) -> AlignerTask:
+def trained_aligner(system: System, frontend: TextFrontend, data: Path, out: Path, inputs: Mapping[str, str], device: str) -> AlignerTask:
     """The aligner of a corpus, trained now as far as it is not yet; in eval mode.
 
     Args:
@@ -109,13 +75,14 @@ def trained_aligner(
         out: its training stands below, in ``aligner-HASH``, of which the settings and inputs make the name.
         inputs: fingerprints of what it is trained on.
     """
-    identity: dict[str, Any] = {**dump(settings), "inputs": dict(inputs)}
+    settings, seed = system.aligner, system.seed
+    identity: dict[str, Any] = {**dump(settings), "seed": seed, "inputs": dict(inputs)}
     folder = out / f"aligner-{hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]}"
-    torch.manual_seed(settings.seed)  # of the first weights
+    torch.manual_seed(seed)  # of the first weights
     task = AlignerTask(frontend.vocabulary, system.features.bins, settings)
     task.network.normaliser.set(*load_statistics(data / "stats.npz"))
     train, dev = (TextMelData(data / split, frontend, system.features.hop) for split in ("train", "dev"))
     process = Processes.start(device)
-    Trainer(task, train, dev, settings.training, folder, settings.seed, identity, process).run()
+    Trainer(task, train, dev, settings.training, folder, seed, identity, process).run()
     task.load_state_dict(best_weights(folder)[0])
     return task.eval()

@@ -17,8 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="where the results go; default the folder of --data, where trainings look for them")
     parser.add_argument("--if-needed", action="store_true", help="only if this decoder is trained on durations and they are not there")
     parser.add_argument("--textgrid", type=Path, metavar="DIR", help="also write a TextGrid (Praat) of each utterance there")
-    parser.add_argument("--steps", type=int, help="steps that the monotonic aligner is trained")
-    parser.add_argument("--seed", type=int, default=1, help="of the monotonic aligner")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--compare", type=Path, nargs=2, metavar="OUT", help="two results: how far their boundaries are apart")
 
@@ -36,7 +34,6 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("align: --config and --data are needed, or --compare with two results; see toolkit align --help")
     from toolkit.align.results import write_text_grids
     from toolkit.align.stage import Alignment
-    from toolkit.align.training import AlignerSettings
     from toolkit.tasks.schema import load_system
 
     system = load_system(args.config, args.set)
@@ -44,8 +41,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"nothing to align: decoder {system.decoder.name!r} is trained without durations")
         return 0
     method = args.method or ("attention" if args.exp else "monotonic")
-    settings = AlignerSettings(seed=args.seed).lasting(args.steps)
-    alignment = Alignment(system, args.data, args.out or args.data, method, args.exp, settings, args.device)
+    alignment = Alignment(system, args.data, args.out or args.data, method, args.exp, args.device)
     if args.if_needed and alignment.standing():
         print(f"nothing to align: the durations in {alignment.out} were made from just this")
     else:

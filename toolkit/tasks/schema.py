@@ -21,7 +21,9 @@ from toolkit.registry import Part
 from toolkit.text.base import Cleaner, Tokenizer
 from toolkit.text.cleaners import CLEANERS
 from toolkit.text.tokenizers import TOKENIZERS
-from toolkit.train.settings import Training
+from toolkit.train.optimisers import OPTIMISERS
+from toolkit.train.schedules import SCHEDULES
+from toolkit.train.settings import Batch, Training
 from toolkit.vocoders import VOCODERS, Vocoder
 
 NORMALISATIONS = ("none", "per_bin")
@@ -50,6 +52,25 @@ class Crops:
     def __post_init__(self) -> None:
         if self.input not in ("gta", "natural"):
             raise ConfigError(f"input: what the vocoder is trained on, got {self.input!r}; known: gta, natural")
+
+
+def _training_of_aligner() -> Training:
+    return Training(
+        batch=Batch(16, 16), max_steps=600, optimiser=OPTIMISERS.part("adam", learning_rate=2e-3),
+        schedule=SCHEDULES.part("cosine", warm_up_steps=50), save_every=200, validate_every=200, keep_best=1,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Aligner:
+    """Size and training of the monotonic-search aligner, for decoders that are trained on durations."""
+
+    channels: int = 128
+    training: Training = field(default_factory=_training_of_aligner)
+
+    def __post_init__(self) -> None:
+        if self.channels < 2:
+            raise ConfigError(f"channels: width of the convolutions, must be at least 2, got {self.channels}")
 
 
 @dataclass(frozen=True)
@@ -96,6 +117,7 @@ class System:
     limits: Limits = field(default_factory=Limits)
     normalise: str = "none"  # none | per_bin: mean and variance of each mel bin
     reduction: int = 1  # frames a decoder step emits
+    aligner: Aligner = field(default_factory=Aligner)
     text2mel: Training = field(default_factory=Training)
     crops: Crops = field(default_factory=Crops)
     mel2wav: Training = field(default_factory=Training)
