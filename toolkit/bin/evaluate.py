@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from toolkit.evaluate.evaluation import evaluate
 
     done = evaluate(args.exp, args.data, args.compare, args.asr, shlex.join(["toolkit", *sys.argv[1:]]))
-    for utterance in done.experiment.utterances[:1]:
+    for utterance in [u for u in done.experiment.utterances if {"free", "free_griffin_lim"} & set(u.speech)][:1]:
         vocoder = [] if "free" in utterance.speech else ["--vocoder", "griffin_lim"]
         print(shlex.join(["toolkit", "say", "--model", str(args.exp), *vocoder, "--out", "speech.wav", "--", utterance.text]))
     print(f"{done.summary}; report: {done.report}")
