@@ -32,6 +32,7 @@ from toolkit.train.turn import Turn
 Row = dict[str, Any]
 SYMBOLS, TEXT, FRAMES = 40, 60, 150  # known symbols; length of a text and of its speech
 FOLDS = 8
+SIZES = ("mini", "small", "paper")
 NEVER = StopAtProbability(2.0)
 
 
@@ -56,10 +57,10 @@ def measure(systems: Mapping[str, System], hours: float, threads: int, seconds: 
 
 
 def presets() -> list[Path]:
-    """The configurations of the LJSpeech recipe, in a checkout."""
+    """The configurations of the LJSpeech recipe that tell of all sizes, in a checkout."""
     folder = Path(__file__).parents[2] / "recipes" / "ljspeech" / "conf"
-    found = sorted(folder.glob("*.yaml"), key=lambda path: path.stat().st_size)
-    if not found:
+    found = [folder / f"{name}.yaml" for name in SIZES]
+    if not found[0].is_file():
         raise ConfigError(f"bench: no presets in {folder}, this is no checkout; give --config FILE or --exp EXP")
     return found
 
@@ -84,9 +85,9 @@ def _signal(name: str, system: System, share: float) -> Iterator[Row]:
     features = system.features
     wave = (0.1 * np.random.default_rng(0).standard_normal(features.sample_rate)).astype(np.float32)
     each = rate(lambda seconds: log_mel(np.tile(wave, seconds), features), 4, share / 2)
-    yield {"what": "features, one process", "net": name, "path": "scipy", "figure": 1 / each / 60, "unit": "hours of audio a minute"}
+    yield {"what": "features, one process", "net": name, "path": "torch", "figure": 1 / each / 60, "unit": "hours of audio a minute"}
     each = rate(lambda seconds: griffin_lim(np.abs(stft(np.tile(wave, seconds), features)), features, 32, threads=2), 2, share / 2)
-    yield {"what": "Griffin-Lim, 32 iterations", "net": name, "path": "scipy", "figure": each, "unit": "RTF"}
+    yield {"what": "Griffin-Lim, 32 iterations", "net": name, "path": "torch", "figure": each, "unit": "RTF"}
 
 
 def ways(threads: int, folds: tuple[int, ...] = (1,)) -> list[Execution]:
