@@ -13,7 +13,6 @@ from toolkit.align.training import AlignerTask
 from toolkit.data.batches import TextMelBatch, to_device
 from toolkit.data.dataset import TextMelData
 from toolkit.errors import ConfigError
-from toolkit.nn.noise import Noise, seed_of
 from toolkit.tasks.text2mel import Text2Mel
 from toolkit.text.vocabulary import Vocabulary
 
@@ -61,8 +60,7 @@ def attended(task: Text2Mel) -> Scores:
 
     @torch.inference_mode()
     def scores(batch: TextMelBatch) -> list[NDArray[np.float32]]:
-        noise = Noise.of_rows([seed_of(task.system.seed, "utterance", key) for key in batch.ids], batch.mel.device)
-        weights = task.predict(batch, noise, hard=True)[0].output.weights
+        weights = task.force(batch).output.weights
         if weights is None:
             raise refusal
         frames = by_frame(weights.cpu().numpy(), task.system.reduction, batch.mel.shape[1])

@@ -17,10 +17,9 @@ from toolkit.errors import DataError
 from toolkit.evaluate.judge import choose_judge
 from toolkit.evaluate.material import UNSAFE, read_experiment
 from toolkit.evaluate.word_events import Event, Word, alignment_events, transcript_events, words_of
-from toolkit.infer.gta import utterance_seed
 from toolkit.infer.load import griffin_lim, load_mel2wav, load_text2mel
 from toolkit.infer.speak import predict_mels, vocode
-from toolkit.tasks.text2mel import Text2Mel
+from toolkit.tasks.text2mel import Text2Mel, utterance_seed
 from toolkit.text.frontend import TextFrontend
 
 LAST_PAUSE, PAUSE = re.compile(r"\s*%+\s*(?=[.,;:!?]|$)"), re.compile(r"\s*%+\s*")

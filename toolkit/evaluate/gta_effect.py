@@ -21,10 +21,10 @@ from toolkit.evaluate.bootstrap import Interval, interval, paired
 from toolkit.evaluate.likelihood import nats
 from toolkit.evaluate.metrics import MelCepstralDistortion, UtteranceAudio
 from toolkit.infer.evaluation_set import choose
-from toolkit.infer.gta import utterance_seed
 from toolkit.infer.load import load_mel2wav
 from toolkit.infer.speak import vocode
 from toolkit.tasks.mel2wav import Mel2Wav
+from toolkit.tasks.text2mel import utterance_seed
 
 logger = logging.getLogger(__name__)
 TRAINED = {"predicted": "gta", "natural": "natural"}  # kind of mels: how crops.input calls it

@@ -13,11 +13,11 @@ import numpy as np
 
 from toolkit.audio import wave as wave_files
 from toolkit.data.writing import atomic, write_text
-from toolkit.infer.gta import Forced, force, utterance_seed
+from toolkit.infer.gta import Forced, force
 from toolkit.infer.load import griffin_lim
 from toolkit.infer.speak import Array, SpokenMel, predict_mels, vocode
 from toolkit.tasks.mel2wav import Mel2Wav
-from toolkit.tasks.text2mel import Text2Mel
+from toolkit.tasks.text2mel import Text2Mel, utterance_seed
 
 
 def choose(count: int, wanted: int) -> list[int]:

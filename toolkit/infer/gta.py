@@ -22,8 +22,7 @@ from toolkit.data.writing import write_json
 from toolkit.errors import DataError
 from toolkit.infer.speak import predict_mels, threads_for
 from toolkit.nn.execution import torch_threads
-from toolkit.nn.noise import Noise, seed_of
-from toolkit.tasks.text2mel import Text2Mel
+from toolkit.tasks.text2mel import Text2Mel, utterance_seed
 
 SPLITS = ("train", "dev", "eval")
 BATCH = 32
@@ -65,9 +64,8 @@ def force(task: Text2Mel, data: TextMelData, members: Sequence[int] | None = Non
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
         batch = to_device(data.load(rows, data.counts(rows, (0, 0, 0)), (0, 0, 0)), device)
-        noise = Noise.of_rows([utterance_seed(task.system.seed, key) for key in batch.ids], device)
         with torch_threads(threads_for(task.model.decoder, task.system.synthesis.execution)):
-            prediction, _ = task.predict(batch, noise, hard=True)
+            prediction = task.force(batch)
         natural = task.model.natural(prediction.mel).cpu().numpy()
         weights = prediction.output.weights
         for row, key in enumerate(batch.ids):
@@ -76,11 +74,6 @@ def force(task: Text2Mel, data: TextMelData, members: Sequence[int] | None = Non
             aligned = None if weights is None else weights[row, :steps, :symbols].cpu().numpy()
             results[key] = Forced(natural[row, :frames], aligned)
     return dict(sorted(results.items()))
-
-
-def utterance_seed(seed: int, key: str) -> int:
-    """The seed of an utterance's random draws, whatever batch it stands in."""
-    return seed_of(seed, "utterance", key)
 
 
 def gap(task: Text2Mel, data: TextMelData, forced: FeatureStore) -> dict[str, float]:

@@ -16,7 +16,7 @@ from toolkit.decoders.base import StopAtProbability, Targets
 from toolkit.models.conditioning import Conditions
 from toolkit.models.feature_predictor import FeaturePredictor, Prediction
 from toolkit.nn.alignment_measures import diagonality, focus
-from toolkit.nn.noise import Noise
+from toolkit.nn.noise import Noise, seed_of
 from toolkit.tasks.base import SystemTask
 from toolkit.tasks.schema import System
 from toolkit.text.frontend import TextFrontend
@@ -24,6 +24,11 @@ from toolkit.text.vocabulary import Vocabulary
 from toolkit.train import pictures
 from toolkit.train.protocol import Observation
 from toolkit.vocoders.griffin_lim import GriffinLim
+
+
+def utterance_seed(seed: int, key: str) -> int:
+    """The seed of an utterance's random draws, whatever batch it stands in."""
+    return seed_of(seed, "utterance", key)
 
 
 class Text2Mel(SystemTask):
@@ -78,6 +83,11 @@ class Text2Mel(SystemTask):
         targets = Targets(first, batch.mel_lengths, batch.durations, batch.f0, batch.energy, refined)
         conditions = Conditions(batch.speaker, batch.language, batch.vector)
         return self.model(batch.tokens, batch.token_lengths, targets, conditions, noise, hard), targets
+
+    def force(self, batch: TextMelBatch) -> Prediction:
+        """Teacher-forced prediction as ground-truth alignment takes it: each utterance with its own draws, attention as at synthesis."""
+        noise = Noise.of_rows([utterance_seed(self.system.seed, key) for key in batch.ids], batch.mel.device)
+        return self.predict(batch, noise, hard=True)[0]
 
     def generate(self, tokens: Tensor, lengths: Tensor, noise: Noise | None) -> Prediction:
         """Free-running prediction from symbols ``B S``; bounded by the length of the text."""
