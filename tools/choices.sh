@@ -26,6 +26,7 @@ short_options() { # options that stand for settings or paths
     [ -n "$predictor" ] || return 0
     PREDICTOR=exp/$(checked_name --predictor "$predictor") || exit 2
     [ "$PREDICTOR" != "$EXP" ] || fail "--predictor: another experiment than --exp, got '$predictor'"
+    # shellcheck disable=SC2034 # read by the recipe
     SOURCE=$PREDICTOR/.stages/6
 }
 
