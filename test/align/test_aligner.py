@@ -197,3 +197,10 @@ def test_mistakes_are_one_line(planted: tuple[Path, Path, dict[str, list[int]]],
     ):
         assert main(words) in (1, 2)
         assert message in capsys.readouterr().err
+
+
+def test_a_setting_of_its_training_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    chosen = load_system(tmp_path / "c.yaml", ["aligner.training.threads=1"]).aligner.training
+    assert (chosen.threads, chosen.max_steps, chosen.batch.global_, chosen.schedule.name) == (1, 600, 16, "cosine")
+    assert chosen.optimiser.knobs["learning_rate"] == 2e-3

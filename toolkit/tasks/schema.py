@@ -21,8 +21,8 @@ from toolkit.registry import Part
 from toolkit.text.base import Cleaner, Tokenizer
 from toolkit.text.cleaners import CLEANERS
 from toolkit.text.tokenizers import TOKENIZERS
-from toolkit.train.optimisers import OPTIMISERS
-from toolkit.train.schedules import SCHEDULES
+from toolkit.train.optimisers import OPTIMISERS, Optimiser
+from toolkit.train.schedules import SCHEDULES, Schedule
 from toolkit.train.settings import Batch, Training
 from toolkit.vocoders import VOCODERS, Vocoder
 
@@ -54,11 +54,17 @@ class Crops:
             raise ConfigError(f"input: what the vocoder is trained on, got {self.input!r}; known: gta, natural")
 
 
-def _training_of_aligner() -> Training:
-    return Training(
-        batch=Batch(16, 16), max_steps=600, optimiser=OPTIMISERS.part("adam", learning_rate=2e-3),
-        schedule=SCHEDULES.part("cosine", warm_up_steps=50), save_every=200, validate_every=200, keep_best=1,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class AlignerTraining(Training):
+    """As any training, with defaults of its own, also for what a configuration leaves out."""
+
+    batch: Batch = field(default_factory=lambda: Batch(16, 16))
+    max_steps: int = 600
+    optimiser: Annotated[Part[Optimiser], OPTIMISERS] = field(default_factory=lambda: OPTIMISERS.part("adam", learning_rate=2e-3))
+    schedule: Annotated[Part[Schedule], SCHEDULES] = field(default_factory=lambda: SCHEDULES.part("cosine", warm_up_steps=50))
+    save_every: int = 200
+    validate_every: int = 200
+    keep_best: int = 1
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Aligner:
     """Size and training of the monotonic-search aligner, for decoders that are trained on durations."""
 
     channels: int = 128
-    training: Training = field(default_factory=_training_of_aligner)
+    training: AlignerTraining = field(default_factory=AlignerTraining)
 
     def __post_init__(self) -> None:
         if self.channels < 2:
