@@ -9,7 +9,7 @@ import torch
 from toolkit.audio import wave
 from toolkit.data import kaldi
 from toolkit.data.dataset import TextMelData, WaveData
-from toolkit.data.store import write_features
+from toolkit.data.store import ArkWriter, write_features
 from toolkit.errors import DataError
 
 HOP, FRAMES = 10, {"a": 7, "b": 3}
@@ -75,4 +75,39 @@ def test_data_that_do_not_fit_together_are_refused(folder: Path) -> None:
     kaldi.write_map(folder / "utt2num_frames", {"a": "7", "b": "3"})
     data = WaveData(folder, folder / "feats.scp", 9, crop=2, context=0, lookahead=0)
     with pytest.raises(DataError, match="70 samples, its 7 frames need 63"):
+        data.load([0], data.counts([0], (0, 0, 0)), (0, 0, 0))
+
+
+def beside(folder: Path, name: str, rows: dict[str, list[float]]) -> None:
+    """Write ``<name>.scp`` of vectors."""
+    with ArkWriter(folder / f"{name}.ark", folder / f"{name}.scp") as writer:
+        for key, values in rows.items():
+            writer.add(key, np.array(values, np.float32))
+
+
+def test_durations_and_f0_come_along_where_they_are_needed(folder: Path) -> None:
+    beside(folder, "durations", {"a": [3, 4], "b": [3, 0]})
+    beside(folder, "f0", {key: [100.0 + t for t in range(frames)] for key, frames in FRAMES.items()})
+    data = TextMelData(folder, lambda text: [2, 1], HOP, ("durations", "f0"))
+    batch = data.load([1, 0], data.counts([1, 0], (0, 0, 0)), (0, 0, 0))
+    assert batch.durations is not None and batch.f0 is not None
+    assert batch.durations.dtype == torch.int64 and batch.durations.tolist() == [[3, 0], [3, 4]]
+    assert batch.f0[0].tolist() == [100, 101, 102, 0, 0, 0, 0]
+    assert TextMelData(folder, lambda text: [2, 1], HOP).load([0], batch.counts, (0, 0, 0)).durations is None
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "message"),
+    [
+        ("durations", {"a": [3, 3], "b": [1, 2]}, "a: durations of 2 symbols and 6 frames, it has 2 and 7; align again"),
+        ("durations", {"a": [3, 2, 2], "b": [1, 2]}, "a: durations of 3 symbols and 7 frames, it has 2 and 7; align again"),
+        ("f0", {"a": [1.0] * 6, "b": [1.0] * 3}, "a: F0 of 6 frames, it has 7; extract features again"),
+    ],
+)
+def test_durations_and_f0_that_do_not_fit_are_refused(folder: Path, name: str, rows: dict[str, list[float]], message: str) -> None:
+    with pytest.raises(DataError, match=f"has no {name}.scp, which this decoder is trained on; "):
+        TextMelData(folder, lambda text: [2, 1], HOP, (name,))
+    beside(folder, name, rows)
+    data = TextMelData(folder, lambda text: [2, 1], HOP, (name,))
+    with pytest.raises(DataError, match=message):
         data.load([0], data.counts([0], (0, 0, 0)), (0, 0, 0))

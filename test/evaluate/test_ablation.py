@@ -22,7 +22,7 @@ from toolkit.evaluate.ablation_scores import Scored, measures
 from toolkit.evaluate.ablation_training import TrainingFacts, VocoderFacts, still_falling, training_facts
 from toolkit.evaluate.bootstrap import Interval
 from toolkit.evaluate.material import Experiment, Utterance
-from toolkit.evaluate.published import TABLES
+from toolkit.evaluate.published_scores import TABLES
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.schema import System
 from toolkit.vocoders.wavenet import WaveNet

@@ -38,8 +38,8 @@ def test_time_counts_over_resumptions(tiny, tmp_path, monkeypatch):
 
 
 def test_more_time_goes_on(tiny, tmp_path):
-    tiny.trainer(tmp_path, max_minutes=1e-9, max_steps=4).run()
-    more = tiny.trainer(tmp_path, max_minutes=10.0, max_steps=4)
+    tiny.trainer(tmp_path, max_minutes=1e-9, max_steps=4, identity={"tiny": {"max_minutes": 1e-9}}).run()
+    more = tiny.trainer(tmp_path, max_minutes=10.0, max_steps=4, identity={"tiny": {"max_minutes": 10.0}})
     more.run()
     assert more.done == 4
 

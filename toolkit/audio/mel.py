@@ -29,7 +29,7 @@ class MelSettings:
     """How a spectrogram is made. Sizes are whole samples.
 
     Tacotron 2, section 2.2: Hann window of 50 ms, hop 12.5 ms, 80 bands 125-7600 Hz on the magnitude, clipped at 0.01,
-    then log. ``kind`` ``linear`` leaves the bands out (section 3.3.3: 1025 bins of 2048 points).
+    then log. ``kind`` ``linear`` leaves the bands out (section 3.3.2: 1025 bins of 2048 points).
     """
 
     sample_rate: int = 24000

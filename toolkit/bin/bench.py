@@ -10,7 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of all of them")
     parser.add_argument("--hours", type=float, default=24.0, help="of the corpus that an epoch is told for (default: %(default)g)")
     parser.add_argument("--threads", type=int, default=2, help="at most so many cores (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=70.0, help="how long to measure, roughly (default: %(default)g)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long to measure, roughly (default: %(default)g)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine's here too")
 
 

@@ -16,7 +16,7 @@ from toolkit.evaluate.ablation_results import Result, as_data, results
 from toolkit.evaluate.ablation_scores import Scored, measure, measures
 from toolkit.evaluate.ablation_tables import NOTES, Rows, all_rows
 from toolkit.evaluate.environment import environment
-from toolkit.evaluate.published import TABLES
+from toolkit.evaluate.published_scores import TABLES
 from toolkit.evaluate.results import markdown_table
 
 

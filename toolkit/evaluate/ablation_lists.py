@@ -16,7 +16,7 @@ from toolkit.evaluate.error_analysis import Plan as Speaking
 from toolkit.evaluate.error_analysis import Sentence, speak
 from toolkit.evaluate.judge import choose_judge
 from toolkit.evaluate.material import read_experiment, read_rows
-from toolkit.evaluate.published import CUSTOM_LIST
+from toolkit.evaluate.published_scores import CUSTOM_LIST
 from toolkit.evaluate.recognition import character_error_rate, spoken_words, word_errors
 from toolkit.infer.evaluation_set import write_wave
 from toolkit.infer.load import load_text2mel

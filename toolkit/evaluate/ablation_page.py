@@ -8,7 +8,7 @@ from toolkit.evaluate.ablation_results import Result
 from toolkit.evaluate.ablation_scores import Scored
 from toolkit.evaluate.ablation_tables import NOTES, Rows, all_rows
 from toolkit.evaluate.page import details, document, escape, flac, player, section, table
-from toolkit.evaluate.published import TABLES
+from toolkit.evaluate.published_scores import TABLES
 from toolkit.evaluate.scoring import load
 
 HEARD = 3  # sentences of each table

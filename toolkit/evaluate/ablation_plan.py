@@ -18,7 +18,7 @@ from toolkit.config import load_yaml, merge, override, read
 from toolkit.data.writing import write_text
 from toolkit.errors import ConfigError, nearest
 from toolkit.evaluate.material import SYSTEMS
-from toolkit.evaluate.published import TABLES
+from toolkit.evaluate.published_scores import TABLES
 from toolkit.evaluate.scoring import RECORDING
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -9,7 +9,7 @@ from toolkit.evaluate.ablation_plan import Cell, Plan
 from toolkit.evaluate.ablation_scores import GRIFFIN_LIM, Scored, Values, measures
 from toolkit.evaluate.ablation_training import TrainingFacts, VocoderFacts
 from toolkit.evaluate.bootstrap import Interval, interval, paired
-from toolkit.evaluate.published import TABLES, Entry
+from toolkit.evaluate.published_scores import TABLES, Entry
 from toolkit.evaluate.scoring import RECORDING, Column
 
 NO_DIFFERENCE = "no difference shown"

@@ -9,7 +9,7 @@ from toolkit.evaluate.ablation_results import FEWEST, Result, verdict
 from toolkit.evaluate.ablation_scores import measures
 from toolkit.evaluate.ablation_training import TrainingFacts
 from toolkit.evaluate.bootstrap import Interval
-from toolkit.evaluate.published import NOT_REBUILT
+from toolkit.evaluate.published_scores import NOT_REBUILT
 from toolkit.evaluate.results import heading
 from toolkit.evaluate.scoring import Column
 

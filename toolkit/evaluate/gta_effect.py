@@ -20,6 +20,7 @@ from toolkit.errors import ConfigError, DataError
 from toolkit.evaluate.bootstrap import Interval, interval, paired
 from toolkit.evaluate.likelihood import nats
 from toolkit.evaluate.metrics import MelCepstralDistortion, UtteranceAudio
+from toolkit.evaluate.results import markdown_table
 from toolkit.infer.evaluation_set import choose
 from toolkit.infer.load import load_mel2wav
 from toolkit.infer.speak import vocode
@@ -125,9 +126,8 @@ def as_markdown(effect: Effect) -> str:
     rows.append(["difference", *(_shown(effect.differences[cell]) for cell in cells)])
     for kind, row in effect.trainings.items():
         rows.append([f"{kind} mels, each training", *(" ".join(f"{mean:.3f}" for mean in row[cell]) for cell in cells)])
-    lines = [head, ["---"] * len(head), *rows]
     counts = ", ".join(f"{TITLES[name]} {count}" for name, count in effect.utterances.items())
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\nUtterances: {counts}. {NOTE}\n"
+    return f"{markdown_table(head, rows)}\n\nUtterances: {counts}. {NOTE}\n"
 
 
 def write(effect: Effect, out: Path) -> None:

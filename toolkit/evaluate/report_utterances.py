@@ -91,7 +91,8 @@ def drawings(utterance: Utterance, experiment: Experiment) -> str:
         if mel is not None and mel.size:
             drawn = pictures.png(pictures.mels(arrays.get("mel_true"), mel, experiment.hop_seconds))
             title = SYSTEMS[name].title.lower()
-            place.append(picture(drawn, f"Log-mel of the recording above the predicted one, {title}: {utterance.text}", f"Mels, {title}"))
+            told = f"Spectrogram of the recording above the predicted one, {title}: {utterance.text}"
+            place.append(picture(drawn, told, f"Spectrograms, {title}"))
     if (image := alignment(utterance, experiment, "weights_forced")) is not None:
         folded.append(picture(image, f"Alignment when teacher-forced: {utterance.text}", "Alignment, teacher-forced"))
     stop = arrays.get("stop_free")

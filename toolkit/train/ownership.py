@@ -15,7 +15,8 @@ from toolkit.config import difference
 from toolkit.data.writing import write_json
 from toolkit.errors import ConfigError, TrainingError
 
-FREE = frozenset({"max_steps", "save_every", "log_every", "validate_every", "keep_best", "threads"})  # may change between resumes
+# may change between resumes
+FREE = frozenset({"max_steps", "max_minutes", "save_every", "log_every", "validate_every", "keep_best", "threads"})
 
 
 @contextmanager
