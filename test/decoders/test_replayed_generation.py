@@ -27,7 +27,11 @@ def build(attention: str, reduction: int, wiring: str, device: str) -> Tacotron2
     ("attention", "wiring"), [("location_sensitive", "nvidia"), ("content", "paper"), ("location_sensitive", "espnet")]
 )
 @pytest.mark.parametrize("threshold", [0.0, 0.505, 2.0])
-def test_blocks_equal_steps(attention: str, wiring: str, reduction: int, device: str, threshold: float) -> None:
+@pytest.mark.parametrize("graphs", [False, True], ids=["as the device has it", "recorded"])
+def test_blocks_equal_steps(
+    graphs: bool, attention: str, wiring: str, reduction: int, device: str, threshold: float, request: pytest.FixtureRequest
+) -> None:
+    recordings = request.getfixturevalue("recordings") if graphs else []
     decoder = build(attention, reduction, wiring, device)
     mask = padding_mask(torch.tensor([7, 4, 6])).to(device)
     memory = torch.randn(3, 7, 6, device=device).masked_fill(mask[..., None], 0.0)
@@ -41,6 +45,7 @@ def test_blocks_equal_steps(attention: str, wiring: str, reduction: int, device:
         torch.testing.assert_close(getattr(output, name), getattr(expected, name), rtol=1e-5, atol=1e-6, msg=name)
     assert output.stopped_by == expected.stopped_by
     torch.testing.assert_close(torch.cat(heard, 1), output.mel)
+    assert len(recordings) == graphs
 
 
 def test_held_draws_are_those_of_the_block() -> None:

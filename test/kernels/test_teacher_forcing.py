@@ -11,7 +11,7 @@ from toolkit.attentions import ATTENTIONS
 from toolkit.attentions.content import ContentAttention, ContentState
 from toolkit.decoders import DECODERS, Tacotron2Decoder, tacotron2
 from toolkit.decoders.base import Output, Targets
-from toolkit.kernels import attention_run, lstm_run
+from toolkit.kernels import attention_run, cuda_graphs, lstm_run
 from toolkit.kernels.products import Product, transposed_product
 from toolkit.nn.masks import padding_mask
 from toolkit.nn.noise import Noise
@@ -106,6 +106,30 @@ def test_any_shape_and_chunk(chunk: int, block: int, **choice: Any) -> None:
         assert_equal(case.run(plain=False), case.run(plain=True), 1e-5, 1e-3)
 
 
+@pytest.mark.parametrize(("low", "zoneout"), [(False, 0.2), (False, 0.0), (True, 0.2)])
+@pytest.mark.parametrize("attention", ATTENDING)
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_replayed_chunks_equal_steps(
+    wiring: str, attention: str, low: bool, zoneout: float, recordings: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As graphs do: the operations of the first chunk, again and again on the same tensors; the last chunk is shorter."""
+    monkeypatch.setattr(lstm_run, "CHUNK_ROWS", 9)
+    case = Case(wiring, attention, frames=3 * (cuda_graphs.WARM_UP + 2) + 1, zoneout=zoneout)
+    fast = case.run(plain=False, low=low)
+    monkeypatch.setattr(cuda_graphs, "captures", lambda device: False)
+    assert_equal(fast, case.run(plain=not low, low=low), 1e-5, 1e-3)
+    assert [recording.replays for recording in recordings] == [cuda_graphs.WARM_UP + 2] * (2 if wiring == "paper" else 4)
+
+
+@pytest.mark.parametrize("wiring", WIRINGS)
+def test_captured_chunks(wiring: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU a real graph, batch after batch."""
+    monkeypatch.setattr(lstm_run, "CHUNK_ROWS", 9)
+    for seed in range(3):
+        case = Case(wiring, "location_previous", symbols=7 + seed, frames=3 * (cuda_graphs.WARM_UP + 2) + 1, seed=seed, device=device)
+        assert_equal(case.run(plain=False), case.run(plain=True), 1e-5, 1e-3)
+
+
 @pytest.mark.parametrize("only", [slice(0, 1), slice(1, 2), slice(2, 3)], ids=["mel", "stop", "guided_attention"])
 @pytest.mark.parametrize("wiring", WIRINGS)
 def test_gradient_of_one_output_alone(wiring: str, only: slice) -> None:
@@ -123,9 +147,13 @@ def test_backward_twice_gives_the_same(wiring: str) -> None:
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("graphs", [False, True])
 @pytest.mark.parametrize("wiring", WIRINGS)
-def test_without_gradients_and_noise(wiring: str) -> None:
-    """Validation and ground-truth-aligned mels: eval mode, nothing recorded, zoneout as its expectation."""
+def test_without_gradients_and_noise(wiring: str, graphs: bool, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Validation and ground-truth-aligned mels: eval mode, nothing kept for gradients, zoneout as its expectation."""
+    if graphs:
+        request.getfixturevalue("recordings")
+        monkeypatch.setattr(lstm_run, "CHUNK_ROWS", 9)
     case = Case(wiring, "location", frames=40, training=False)
     with torch.no_grad():
         fast = case.decoder(case.memory, case.mask, case.targets, None, hard=True)

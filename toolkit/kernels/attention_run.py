@@ -23,6 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from toolkit.kernels.cuda_graphs import Places
 from toolkit.kernels.products import Product
 from toolkit.nn.additive_attention import AdditivePieces
 
@@ -43,10 +44,10 @@ def windows(past: Tensor, kernel: int) -> Tensor:
 
 
 class AttentionForward:
-    """The steps in order."""
+    """The steps in order: ``open`` a chunk, ``step`` through it, ``close`` it. Of its steps, ``replayed`` are replayed together."""
 
-    def __init__(self, pieces: AdditivePieces, steps: int, low: torch.dtype | None) -> None:
-        self.pieces = pieces
+    def __init__(self, pieces: AdditivePieces, steps: int, low: torch.dtype | None, replayed: int) -> None:
+        self.pieces, self.places = pieces, Places(replayed)
         rows, symbols, width = pieces.keys.shape
         new = pieces.memory.new_empty
         self.trace = Trace(new(steps, rows, width), new(steps, rows, symbols), new(steps, rows, symbols))
@@ -56,23 +57,37 @@ class AttentionForward:
         self.past = _Past(pieces) if pieces.location is not None else None
         self.tanh = torch.empty_like(self.keys)
 
+    def open(self, start: int, stop: int) -> None:
+        """Begin a chunk of steps."""
+        self.start = start
+        rows = (self.places.take(name, whole[start:stop]) for name, whole in self.trace._asdict().items())
+        self.rows = Trace(*rows)
+
     def step(self, t: int, query: Tensor, context: Tensor) -> None:
         """Query ``B Q`` -> ``context`` ``B D`` is written, weights to the trace."""
-        pieces, (queries, weights, sums) = self.pieces, self.trace
+        pieces, (asked, weights, total) = self.pieces, (rows[t - self.start] for rows in self.rows)
         tanh = self.tanh.view_as(pieces.keys)
-        queries[t] = self.query(query)
-        sums[t] = self.sum
+        asked.copy_(self.query(query))
+        total.copy_(self.sum)
         if self.past is None:
-            torch.add(pieces.keys, queries[t][:, None], out=tanh)
+            torch.add(pieces.keys, asked[:, None], out=tanh)
         else:
             torch.addmm(self.keys, self.past.windows.flatten(0, 1).flatten(1), self.past.taps, out=self.tanh)
-            tanh += queries[t][:, None]
+            tanh += asked[:, None]
         energies = torch.mv(self.tanh.tanh_(), pieces.energy).view_as(self.sum)
-        torch.softmax(energies.masked_fill_(pieces.mask, float("-inf")), 1, out=weights[t])
-        context.copy_(torch.bmm(weights[t][:, None], pieces.memory)[:, 0])
-        self.sum += weights[t]
+        torch.softmax(energies.masked_fill_(pieces.mask, float("-inf")), 1, out=weights)
+        context.copy_(torch.bmm(weights[:, None], pieces.memory)[:, 0])
+        self.sum += weights
         if self.past is not None:
-            self.past.show(self.sum, weights[t])
+            self.past.show(self.sum, weights)
+
+    def close(self) -> None:
+        """End the chunk."""
+        self.places.back(*Trace._fields)
+
+    def changed(self) -> list[Tensor]:
+        """What the steps of a chunk both read and change."""
+        return [self.sum, *([] if self.past is None else [self.past.padded])]
 
 
 class _Past:
@@ -83,9 +98,9 @@ class _Past:
         width, self.channels, kernel = pieces.location.shape
         rows, symbols, _ = pieces.memory.shape
         self.taps = pieces.location.flatten(1).t().contiguous()  # C K A
-        padded = pieces.memory.new_zeros(rows, self.channels, symbols + kernel - 1)
-        self.inner = padded[:, :, kernel // 2 : kernel // 2 + symbols]
-        self.windows = windows(padded, kernel).transpose(1, 2)  # B S C K
+        self.padded = pieces.memory.new_zeros(rows, self.channels, symbols + kernel - 1)
+        self.inner = self.padded[:, :, kernel // 2 : kernel // 2 + symbols]
+        self.windows = windows(self.padded, kernel).transpose(1, 2)  # B S C K
 
     def show(self, total: Tensor, last: Tensor) -> None:
         """What the next step sees."""
@@ -95,52 +110,58 @@ class _Past:
 
 
 class AttentionBackward:
-    """The steps in reverse; blocks of them are prepared at once. ``finish`` after the last one."""
+    """The steps in reverse: ``open`` at most ``block`` of them, ``step`` down through them, ``close``; ``finish`` after the last one.
 
-    def __init__(self, pieces: AdditivePieces, trace: Trace) -> None:
+    Of them, ``replayed`` are replayed together, 0 where none are.
+    """
+
+    def __init__(self, pieces: AdditivePieces, trace: Trace, replayed: int) -> None:
         self.pieces, (self.queries, self.weights, self.sums) = pieces, trace
+        self.places = Places(replayed)
         rows, symbols, width = pieces.keys.shape
         steps, new = len(self.weights), pieces.memory.new_empty
         self.energy, self.keys = torch.zeros_like(pieces.energy), torch.zeros_like(pieces.keys)
         self.into_queries, self.into_contexts = torch.empty_like(self.queries), new(steps, rows, pieces.memory.shape[2])
         self.into_sum = torch.zeros_like(self.sums[0])  # of all later steps
-        self.into_last: Tensor | None = None  # of the step after, as its last weights
-        self.block = max(1, min(steps, BLOCK_VALUES // pieces.keys.numel()))
-        self.start = self.stop = steps
+        self.into_last = torch.zeros_like(self.sums[0])  # of the step after, as its last weights
+        self.block = replayed or max(1, min(steps, BLOCK_VALUES // pieces.keys.numel()))
         self.tanh, self.slopes = new(self.block, rows, symbols, width), new(self.block, rows, symbols, width)
         self.into_energies = new(self.block, rows, symbols)
         self.past = None if pieces.location is None else _PastBackward(pieces, self.block)
 
     def step(self, t: int, into_context: Tensor, into_weights: Tensor | None) -> Tensor:
         """Gradients of the context ``B D`` and of the weights ``B S`` of step t -> that of the projected query ``B A``."""
-        if t < self.start:
-            self._close()
-            self._open(max(0, t + 1 - self.block), t + 1)
-        k, weights = t - self.start, self.weights[t]
-        self.into_contexts[t] = into_context
+        k = t - self.start
+        weights, contexts, queries = (rows[k] for rows in self.rows)
+        contexts.copy_(into_context)
         total = torch.bmm(into_context[:, None], self.pieces.memory.transpose(1, 2))[:, 0]
-        for more in (into_weights, self.into_last, self.into_sum if self.past is not None else None):
-            if more is not None:
-                total += more
+        if into_weights is not None:
+            total += into_weights
+        if self.past is not None:
+            total += self.into_sum
+        if self.pieces.previous:
+            total += self.into_last
         into_energies = torch._softmax_backward_data(total, weights, 1, weights.dtype, grad_input=self.into_energies[k])
         if self.past is not None:
             into_past = self.past.step(k, into_energies)
             self.into_sum += into_past[:, -1]
-            self.into_last = into_past[:, 0] if self.pieces.previous else None
-        torch.bmm(into_energies[:, None], self.slopes[k], out=self.into_queries[t][:, None])
+            if self.pieces.previous:
+                self.into_last.copy_(into_past[:, 0])
+        torch.bmm(into_energies[:, None], self.slopes[k], out=queries[:, None])
         self.keys.addcmul_(self.slopes[k], into_energies[:, :, None])
-        return self.into_queries[t]
+        return queries
 
     def finish(self, asked: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
         """Queries of all steps ``T B Q`` -> gradients of memory (by way of the contexts), keys, query, energy and location."""
-        self._close()
         memory = torch.bmm(self.weights.permute(1, 2, 0), self.into_contexts.transpose(0, 1))
         query = self.into_queries.flatten(0, 1).t() @ asked.flatten(0, 1)
         return memory, self.keys, query, self.energy, self.past.gradient() if self.past is not None else None
 
-    def _open(self, start: int, stop: int) -> None:
+    def open(self, start: int, stop: int) -> None:
         """Begin a block: tanh, and what the gradient of an energy is multiplied with on its way before the tanh (``slopes``)."""
         self.start, self.stop = start, stop
+        steps = {"weights": self.weights, "contexts": self.into_contexts, "queries": self.into_queries}
+        self.rows = [self.places.take(name, whole[start:stop]) for name, whole in steps.items()]
         tanh, slopes = self.tanh[: stop - start], self.slopes[: stop - start]
         torch.add(self.pieces.keys, self.queries[start:stop, :, None], out=tanh)
         if self.past is not None:
@@ -150,14 +171,18 @@ class AttentionBackward:
         if self.past is not None:
             self.past.open(slopes)
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """End the block: its part of the gradients of energy and location."""
+        self.places.back("contexts", "queries")
         count = self.stop - self.start
-        if count:
-            into_energies = self.into_energies[:count].flatten()
-            self.energy.addmv_(self.tanh[:count].flatten(0, 2).t(), into_energies)
-            if self.past is not None:
-                self.past.close(self.slopes[:count], into_energies)
+        into_energies = self.into_energies[:count].flatten()
+        self.energy.addmv_(self.tanh[:count].flatten(0, 2).t(), into_energies)
+        if self.past is not None:
+            self.past.close(self.slopes[:count], into_energies)
+
+    def changed(self) -> list[Tensor]:
+        """What the steps of a block both read and change."""
+        return [self.into_sum, self.into_last, self.keys]
 
     def _last(self, start: int, stop: int) -> Tensor | None:
         """Weights of the step before each of a block."""

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from toolkit.kernels.cuda_graphs import Places
 from toolkit.kernels.products import Product, transposed_product
 from toolkit.nn.zoneout import ZoneoutLSTMCell
 
@@ -90,12 +91,15 @@ class LstmForward:
         steps, rows: T and B.
         low: data type of the factors of all products, None for float32.
         record: keep the gates of all steps for the backward pass.
+        replayed: steps that are replayed together, 0 where none are.
     """
 
     def __init__(
-        self, weights: Weights, known: Sequence[Tensor], fed: int, keep: Keep, steps: int, rows: int, low: torch.dtype | None, record: bool
-    ) -> None:
+        self, weights: Weights, known: Sequence[Tensor], fed: int, keep: Keep, steps: int, rows: int,
+        low: torch.dtype | None, record: bool, replayed: int,
+    ) -> None:  # fmt: skip
         self.known, self.fed, self.keep, self.low, self.record = known, fed, keep, low, record
+        self.places = Places(replayed)
         self.units, self.bias, new = weights.hidden.shape[1], weights.bias, weights.hidden.new_empty
         outside, inside = torch.split(weights.input, [weights.input.shape[1] - fed, fed], 1)
         self.outside = outside.t() if low is None else outside.t().to(low)
@@ -113,37 +117,55 @@ class LstmForward:
         self.start, self.stop = start, stop
         first = start if self.record else 0
         held = self.trace.gates[first : first + stop - start]
-        self.gates = held if self.low is None else held.new_empty(held.shape, dtype=torch.float32)
-        flat = self.gates.flatten(0, 1)
+        gates = held if self.low is None else held.new_empty(held.shape, dtype=torch.float32)
+        flat = gates.flatten(0, 1)
         if not self.known:
             flat.copy_(self.bias.expand_as(flat))
         elif self.low is None:
             torch.addmm(self.bias, _known(self.known, start, stop, None), self.outside, out=flat)
         else:
             torch.add(self.bias, _known(self.known, start, stop, self.low) @ self.outside, out=flat)
-        self.kept = self.keep.chunk(start, stop, self.trace.cells)
+        take = self.places.take
+        self.gates = take("gates", gates)
+        self.inputs = take("inputs", self.trace.inputs[start : stop + 1])
+        self.cells = take("cells", self.trace.cells[start : stop + 1])
+        kept = self.keep.chunk(start, stop, self.trace.cells)
+        self.kept = None if kept is None else (take("kept hidden", kept[0]), take("kept cell", kept[1]))
+
+    def feed(self, t: int) -> Tensor:
+        """``B I``, for the loop to write what step t of this chunk, or the step after it, is fed."""
+        return self.inputs[t - self.start][:, : self.fed]
+
+    def hidden(self, t: int) -> Tensor:
+        """h before step t, ``B H``."""
+        return self.inputs[t - self.start][:, self.fed :]
 
     def step(self, t: int) -> Tensor:
-        """The new hidden state ``B H``, a view of ``trace.inputs``; row t of that holds what this step is fed."""
-        units, (inputs, _, cells) = self.units, self.trace
-        gates = self.gates[t - self.start]
-        gates += self.inside(inputs[t])
+        """The new hidden state ``B H``, a view of the inputs."""
+        units, k = self.units, t - self.start
+        gates = self.gates[k]
+        gates += self.inside(self.inputs[k])
         gates[:, : 2 * units].sigmoid_()
         gates[:, 2 * units : 3 * units].tanh_()
         gates[:, 3 * units :].sigmoid_()
         entry, forget, candidate, output = gates.chunk(4, 1)
-        cell, hidden = cells[t + 1], inputs[t + 1][:, self.fed :]
-        torch.mul(forget, cells[t], out=cell).addcmul_(entry, candidate)
+        cell, hidden = self.cells[k + 1], self.hidden(t + 1)
+        torch.mul(forget, self.cells[k], out=cell).addcmul_(entry, candidate)
         torch.mul(output, torch.tanh(cell), out=hidden)
         if self.kept is not None:
-            hidden.lerp_(inputs[t][:, self.fed :], self.kept[0][t - self.start])
-            cell.lerp_(cells[t], self.kept[1][t - self.start])
+            hidden.lerp_(self.hidden(t), self.kept[0][k])
+            cell.lerp_(self.cells[k], self.kept[1][k])
         return hidden
 
     def close(self) -> None:
         """End the chunk."""
-        if self.low is not None and self.record:
+        self.places.back("inputs", "cells")
+        if self.record and (self.low is not None or self.places.replayed):
             self.trace.gates[self.start : self.stop].copy_(self.gates)
+
+    def changed(self) -> list[Tensor]:
+        """What the steps of a chunk both read and change."""
+        return [self.gates]
 
 
 class LstmBackward:
@@ -152,7 +174,10 @@ class LstmBackward:
     ``weights`` and ``known`` hold the gradients in the shapes of those of the forward pass.
     """
 
-    def __init__(self, weights: Weights, known: Sequence[Tensor], fed: int, keep: Keep, trace: Trace, low: torch.dtype | None) -> None:
+    def __init__(
+        self, weights: Weights, known: Sequence[Tensor], fed: int, keep: Keep, trace: Trace, low: torch.dtype | None, replayed: int
+    ) -> None:
+        self.places = Places(replayed)
         self.inputs, self.gates, self.cells = trace
         self.values, self.keep, self.low, self.fed = known, keep, low, fed
         self.units, self.outer = weights.hidden.shape[1], weights.input.shape[1] - fed
@@ -174,20 +199,22 @@ class LstmBackward:
         gates, before = self.gates[start:stop].float(), self.cells[start:stop]
         entry, forget, candidate, output = gates.chunk(4, 2)
         squashed = torch.addcmul(forget * before, entry, candidate).tanh_()
-        self.slopes = torch.empty_like(gates)
-        to_entry, to_forget, to_candidate, to_output = self.slopes.chunk(4, 2)
+        slopes = torch.empty_like(gates)
+        to_entry, to_forget, to_candidate, to_output = slopes.chunk(4, 2)
         _sigmoid_backward(candidate, entry, grad_input=to_entry)
         _sigmoid_backward(before, forget, grad_input=to_forget)
         _tanh_backward(entry, candidate, grad_input=to_candidate)
         _sigmoid_backward(squashed, output, grad_input=to_output)
-        self.through_tanh = _tanh_backward(output, squashed, grad_input=squashed)
-        self.forget = forget
-        self.kept = self.keep.chunk(start, stop, self.cells)
-        if self.kept is not None:
-            renewed = 1 - self.kept[0]
+        through_tanh = _tanh_backward(output, squashed, grad_input=squashed)
+        take, kept = self.places.take, self.keep.chunk(start, stop, self.cells)
+        if kept is not None:
+            renewed = 1 - kept[0]
             to_output *= renewed
-            self.through_tanh *= renewed
-            self.renewed_cell = 1 - self.kept[1]
+            through_tanh *= renewed
+            self.renewed_cell = take("renewed cell", 1 - kept[1])
+        self.kept = None if kept is None else (take("kept hidden", kept[0]), take("kept cell", kept[1]))
+        self.slopes, self.through_tanh = take("slopes", slopes), take("through tanh", through_tanh)
+        self.forget = take("forget", forget)
 
     def step(self, t: int, into_hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient of the hidden state of step t ``B H`` -> those of what the loop fed ``B I`` and of the state before ``B H``."""
@@ -198,9 +225,9 @@ class LstmBackward:
         slopes.view(-1, 4, units)[:, :3] *= new_cell[:, None]
         slopes[:, 3 * units :] *= into_hidden
         if self.kept is None:
-            self.into_cell = new_cell * self.forget[k]
+            torch.mul(new_cell, self.forget[k], out=self.into_cell)
         else:
-            self.into_cell = (self.into_cell * self.kept[1][k]).addcmul_(new_cell, self.forget[k])
+            self.into_cell.mul_(self.kept[1][k]).addcmul_(new_cell, self.forget[k])
         fed, before = torch.split(self.inside(slopes).float(), [self.fed, units], 1)
         if self.kept is not None:
             before.addcmul_(into_hidden, self.kept[0][k])
@@ -213,6 +240,10 @@ class LstmBackward:
             self._add_products(self.slopes, self.start, self.stop)
         else:
             self.all_slopes[self.start : self.stop] = self.slopes
+
+    def changed(self) -> list[Tensor]:
+        """What the steps of a chunk both read and change."""
+        return [self.slopes, self.into_cell]
 
     def finish(self) -> None:
         """After the last chunk: ``weights`` and ``known`` are complete."""

@@ -11,6 +11,8 @@ One step, with time running to the right; what stands left of the bar is compute
 
     prenet of t  |  h(t-1) -> attention -> c(t) --+                  ``before`` cells: the query is the last cell's h(t-1)
                  |  h(t-1) ----------------------+-> cell -> h(t)
+
+The steps of a chunk read and write nothing but buffers, so that on a GPU they are one CUDA graph, captured anew for each batch.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from toolkit.kernels import attention_run, lstm_run
+from toolkit.kernels import attention_run, cuda_graphs, lstm_run
 from toolkit.kernels.attention_run import AttentionBackward, AttentionForward
+from toolkit.kernels.cuda_graphs import Replay
 from toolkit.kernels.lstm_run import Keep, LstmBackward, LstmForward, Weights, chunk_length
 from toolkit.nn.additive_attention import AdditivePieces
 
@@ -68,10 +71,15 @@ def run_through(plan: Plan, known: Sequence[Tensor], cell: Weights) -> Tensor:
     return hidden
 
 
-def chunks(steps: int, rows: int) -> Iterator[tuple[int, int]]:
-    """First step and end of each chunk, in order."""
-    length = chunk_length(rows)
-    return ((start, min(start + length, steps)) for start in range(0, steps, length))
+def chunks(start: int, stop: int, length: int) -> Iterator[tuple[int, int]]:
+    """First step and end of each chunk, in order; the last one may be shorter."""
+    return ((first, min(first + length, stop)) for first in range(start, stop, length))
+
+
+def replayed(known: Tensor) -> int:
+    """Steps that are replayed together over ``T B *``: those of a chunk where a capture pays, else 0."""
+    length = chunk_length(known.shape[1])
+    return length if cuda_graphs.captures(known.device) and len(known) // length > cuda_graphs.WARM_UP + 1 else 0
 
 
 class _Loop(torch.autograd.Function):
@@ -82,18 +90,13 @@ class _Loop(torch.autograd.Function):
         pieces, cells, known = _sorted(plan, tensors)
         steps, rows = known[0].shape[:2]
         with torch.autocast(known[0].device.type, enabled=False):
-            attention = None if pieces is None else AttentionForward(pieces, steps, plan.low)
+            together = replayed(known[0])
+            attention = None if pieces is None else AttentionForward(pieces, steps, plan.low, together)
             runs = [
-                LstmForward(weights, [] if i else known, fed, plan.keeps[i], steps, rows, plan.low, plan.record)
+                LstmForward(weights, [] if i else known, fed, plan.keeps[i], steps, rows, plan.low, plan.record, together)
                 for i, (weights, fed) in enumerate(cells)
             ]
-            for start, stop in chunks(steps, rows):
-                for run in runs:
-                    run.open(start, stop)
-                for t in range(start, stop):
-                    _step(plan, t, attention, runs)
-                for run in runs:
-                    run.close()
+            _forward(plan, attention, runs, known[0])
         ctx.plan = plan
         ctx.set_materialize_grads(False)
         if plan.record:
@@ -117,18 +120,18 @@ class _Loop(torch.autograd.Function):
         pieces, cells, known = _sorted(plan, saved[:count])
         traces = saved[count:]
         with torch.autocast(known[0].device.type, enabled=False):
+            together = replayed(known[0])
             runs = [
-                LstmBackward(weights, [] if i else known, fed, plan.keeps[i], _trace(traces, i), plan.low)
+                LstmBackward(weights, [] if i else known, fed, plan.keeps[i], _trace(traces, i), plan.low, together)
                 for i, (weights, fed) in enumerate(cells)
             ]
             asked = traces[len(runs) * LSTM_TRACE :]
-            attention = None if pieces is None else AttentionBackward(pieces, attention_run.Trace(*asked))
-            back = _StepBack(plan, attention, runs, (into_hidden, into_contexts, into_weights))
-            for start, stop in reversed(list(chunks(*known[0].shape[:2]))):
+            attention = None if pieces is None else AttentionBackward(pieces, attention_run.Trace(*asked), together)
+            back = _StepBack(plan, attention, runs, (into_hidden, into_contexts, into_weights), together)
+            for start, stop in reversed(list(chunks(0, len(known[0]), chunk_length(known[0].shape[1])))):
                 for run in runs:
                     run.open(start, stop)
-                for t in reversed(range(start, stop)):
-                    back(t)
+                back.chunk(start, stop)
                 for run in runs:
                     run.close()
             for run in runs:
@@ -159,51 +162,102 @@ def _trace(traces: Sequence[Tensor], cell: int) -> lstm_run.Trace:
     return lstm_run.Trace(*traces[cell * LSTM_TRACE : (cell + 1) * LSTM_TRACE])
 
 
+def _forward(plan: Plan, attention: AttentionForward | None, runs: Sequence[LstmForward], known: Tensor) -> None:
+    """All steps, chunk by chunk."""
+    parts: list[AttentionForward | LstmForward] = [*runs, *([] if attention is None else [attention])]
+    replay: Replay | None = None
+
+    def steps() -> None:
+        for t in range(runs[0].start, runs[0].stop):
+            _step(plan, t, attention, runs)
+
+    for start, stop in chunks(0, len(known), chunk_length(known.shape[1])):
+        for part in parts:
+            part.open(start, stop)
+        if stop - start == replayed(known):
+            replay = replay or Replay(steps, [tensor for part in parts for tensor in part.changed()], known.device, passing=True)
+            replay()
+        else:
+            steps()
+        for part in parts:
+            part.close()
+
+
 def _step(plan: Plan, t: int, attention: AttentionForward | None, runs: Sequence[LstmForward]) -> None:
     """One step of the drawing above."""
     first, last = runs[0], runs[-1]
     if attention is not None and plan.query_first:
-        attention.step(t, last.trace.inputs[t][:, last.fed :], first.trace.inputs[t][:, : first.fed])
+        attention.step(t, last.hidden(t), first.feed(t))
     hidden = first.step(t)
     for run in runs[1:]:
-        run.trace.inputs[t][:, : run.fed] = hidden
+        run.feed(t).copy_(hidden)
         hidden = run.step(t)
     if attention is not None and not plan.query_first:
-        attention.step(t, hidden, first.trace.inputs[t + 1][:, : first.fed])
+        attention.step(t, hidden, first.feed(t + 1))
 
 
 class _StepBack:
-    """One step of the drawing above in reverse; holds the gradients that go from a step to the one before."""
+    """The steps of the drawing above in reverse; holds the gradients that go from a step to the one before."""
 
     def __init__(
         self, plan: Plan, attention: AttentionBackward | None, runs: Sequence[LstmBackward],
-        outside: tuple[Tensor | None, Tensor | None, Tensor | None],
+        outside: tuple[Tensor | None, Tensor | None, Tensor | None], replayed: int,
     ) -> None:  # fmt: skip
-        self.plan, self.attention, self.runs = plan, attention, runs
-        self.into_hidden, self.into_contexts, self.into_weights = outside
+        self.plan, self.attention, self.runs, self.replayed = plan, attention, runs, replayed
+        self.outside, self.places = outside, cuda_graphs.Places(replayed)
         self.hidden = [torch.zeros_like(run.into_cell) for run in runs]  # of each cell's h(t), from step t + 1
         self.context = runs[0].inputs.new_zeros(runs[0].inputs.shape[1], runs[0].fed)
+        self.replay: Replay | None = None
 
-    def __call__(self, t: int) -> None:
+    def chunk(self, start: int, stop: int) -> None:
+        """The steps of an open chunk."""
+        block = stop - start if self.attention is None else self.attention.block
+        for first, last in reversed(list(chunks(start, stop, block))):
+            self._open(first, last)
+            if last - first == self.replayed:
+                self.replay = self.replay or Replay(self._steps, self._changed(), self.context.device, passing=True)
+                self.replay()
+            else:
+                self._steps()
+            if self.attention is not None:
+                self.attention.close()
+
+    def _open(self, start: int, stop: int) -> None:
+        self.start, self.stop = start, stop
+        into = [None if rows is None else self.places.take(str(i), rows[start:stop]) for i, rows in enumerate(self.outside)]
+        self.into_hidden, self.into_contexts, self.into_weights = into
+        if self.attention is not None:
+            self.attention.open(start, stop)
+
+    def _changed(self) -> list[Tensor]:
+        parts: list[AttentionBackward | LstmBackward] = [*self.runs, *([] if self.attention is None else [self.attention])]
+        return [*self.hidden, self.context, *(tensor for part in parts for tensor in part.changed())]
+
+    def _steps(self) -> None:
+        for t in reversed(range(self.start, self.stop)):
+            self._step(t)
+
+    def _step(self, t: int) -> None:
         if self.into_hidden is not None:
-            self.hidden[-1] = self.hidden[-1] + self.into_hidden[t]
+            self.hidden[-1] += self.into_hidden[t - self.start]
         if not self.plan.query_first:
             self._attend(t)
         above: Tensor | None = None
-        for i in reversed(range(len(self.runs))):
-            into = self.hidden[i] if above is None else self.hidden[i] + above
-            above, self.hidden[i] = self.runs[i].step(t, into)
+        for run, hidden in zip(reversed(self.runs), reversed(self.hidden), strict=True):
+            above, before = run.step(t, hidden if above is None else hidden + above)
+            hidden.copy_(before)
         assert above is not None
-        self.context = above
+        self.context.copy_(above)
         if self.plan.query_first:
             self._attend(t)
 
     def _attend(self, t: int) -> None:
         if self.attention is None:
             return
-        context = self.context if self.into_contexts is None else self.context + self.into_contexts[t]
-        into_query = self.attention.step(t, context, None if self.into_weights is None else self.into_weights[t])
-        self.hidden[-1] = torch.addmm(self.hidden[-1], into_query, self.attention.pieces.query)
+        k = t - self.start
+        context = self.context if self.into_contexts is None else self.context + self.into_contexts[k]
+        into_query = self.attention.step(t, context, None if self.into_weights is None else self.into_weights[k])
+        self.hidden[-1].addmm_(into_query, self.attention.pieces.query)
 
     def queries(self) -> Tensor:
         """What the attention was asked in all steps, ``T B Q``."""
