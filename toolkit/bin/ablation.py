@@ -20,12 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from toolkit.errors import ConfigError, ToolkitError
-    from toolkit.evaluate.ablation_plan import load_plan, steps, write_configurations
+    from toolkit.evaluate.ablation.plan import load_plan, steps, write_configurations
 
     plan = load_plan(args.plan, args.set)
     if args.action == "speak":
-        from toolkit.evaluate.ablation_lists import folder_of, speak_list, speakers
-        from toolkit.evaluate.error_analysis import read_list
+        from toolkit.evaluate.ablation.lists import folder_of, speak_list, speakers
+        from toolkit.evaluate.error_analysis.analysis import read_list
 
         failed = 0
         for path, name in ((path, name) for path in args.list for name in speakers(plan)):
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     import shlex
     import sys
 
-    from toolkit.evaluate.ablation import ablation, write
+    from toolkit.evaluate.ablation.report import ablation, write
 
     found = ablation(plan, args.work, args.asr, [path.stem for path in args.list], shlex.join(["toolkit", *sys.argv[1:]]))
     sounds = write(found, args.out)

@@ -22,9 +22,9 @@ def run(args: argparse.Namespace) -> int:
     import shlex
     import sys
 
-    from toolkit.evaluate.error_analysis import Plan, analyse, read_list, read_transcripts
-    from toolkit.evaluate.error_page import write_page
-    from toolkit.evaluate.error_tables import summary, write_tables
+    from toolkit.evaluate.error_analysis.analysis import Plan, analyse, read_list, read_transcripts
+    from toolkit.evaluate.error_analysis.page import write_page
+    from toolkit.evaluate.error_analysis.tables import summary, write_tables
     from toolkit.infer.evaluation_set import choose, write_wave
 
     sentences = read_list(args.list) if args.list else None

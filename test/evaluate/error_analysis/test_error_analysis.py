@@ -11,11 +11,21 @@ import pytest
 import torch
 
 from toolkit.errors import DataError
-from toolkit.evaluate import error_analysis
-from toolkit.evaluate.error_analysis import Analysis, Finding, Sentence, Speech, analyse, end_silence, judged, read_list, read_transcripts
-from toolkit.evaluate.error_page import BOXES, write_page
-from toolkit.evaluate.error_tables import PUBLISHED, as_data, summary, write_tables
-from toolkit.evaluate.word_events import Event, Word
+from toolkit.evaluate.error_analysis import analysis as error_analysis
+from toolkit.evaluate.error_analysis.analysis import (
+    Analysis,
+    Finding,
+    Sentence,
+    Speech,
+    analyse,
+    end_silence,
+    judged,
+    read_list,
+    read_transcripts,
+)
+from toolkit.evaluate.error_analysis.page import BOXES, write_page
+from toolkit.evaluate.error_analysis.tables import PUBLISHED, as_data, summary, write_tables
+from toolkit.evaluate.error_analysis.word_events import Event, Word
 from toolkit.tasks.schema import load_system
 from toolkit.tasks.text2mel import Text2Mel
 from toolkit.text.frontend import TextFrontend
@@ -23,7 +33,7 @@ from toolkit.text.vocabulary import Vocabulary
 
 pytest.importorskip("jiwer")
 pytest.importorskip("matplotlib")
-MINI = Path(__file__).parents[2] / "recipes" / "ljspeech" / "conf" / "mini.yaml"
+MINI = Path(__file__).parents[3] / "recipes" / "ljspeech" / "conf" / "mini.yaml"
 TINY = [
     "encoder_conf={embedding: 8, channels: 8, lstm: 8, dropout: 0.0}", "attention_conf={dim: 8, filters: 4, kernel_size: 5}",
     "decoder_conf={prenet: [8, 8], lstm: 8}", "postnet_conf={channels: 8, dropout: 0.0}", "vocoder=griffin_lim",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from toolkit.evaluate.ablation_plan import Cell, Plan
-from toolkit.evaluate.ablation_scores import GRIFFIN_LIM, Scored, Values, measures
-from toolkit.evaluate.ablation_training import TrainingFacts, VocoderFacts
+from toolkit.evaluate.ablation.plan import Cell, Plan
+from toolkit.evaluate.ablation.scores import GRIFFIN_LIM, Scored, Values, measures
+from toolkit.evaluate.ablation.training import TrainingFacts, VocoderFacts
 from toolkit.evaluate.bootstrap import Interval, interval, paired
 from toolkit.evaluate.published_scores import TABLES, Entry
 from toolkit.evaluate.scoring import RECORDING, Column

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from toolkit.data.writing import write_json, write_text
 from toolkit.errors import ToolkitError
-from toolkit.evaluate.ablation_listening import write_material
-from toolkit.evaluate.ablation_lists import folder_of, list_rows, speakers
-from toolkit.evaluate.ablation_page import as_html
-from toolkit.evaluate.ablation_plan import Plan
-from toolkit.evaluate.ablation_results import Result, as_data, results
-from toolkit.evaluate.ablation_scores import Scored, measure, measures
-from toolkit.evaluate.ablation_tables import NOTES, Rows, all_rows
+from toolkit.evaluate.ablation.listening import write_material
+from toolkit.evaluate.ablation.lists import folder_of, list_rows, speakers
+from toolkit.evaluate.ablation.page import as_html
+from toolkit.evaluate.ablation.plan import Plan
+from toolkit.evaluate.ablation.results import Result, as_data, results
+from toolkit.evaluate.ablation.scores import Scored, measure, measures
+from toolkit.evaluate.ablation.tables import NOTES, Rows, all_rows
 from toolkit.evaluate.environment import environment
 from toolkit.evaluate.published_scores import TABLES
 from toolkit.evaluate.results import markdown_table

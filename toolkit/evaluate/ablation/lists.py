@@ -8,12 +8,12 @@ from pathlib import Path
 
 from toolkit.audio import wave as wave_files
 from toolkit.data.writing import write_text
-from toolkit.evaluate.ablation_plan import Plan
-from toolkit.evaluate.ablation_scores import measures
-from toolkit.evaluate.ablation_tables import QUIET, Rows, shown
+from toolkit.evaluate.ablation.plan import Plan
+from toolkit.evaluate.ablation.scores import measures
+from toolkit.evaluate.ablation.tables import QUIET, Rows, shown
 from toolkit.evaluate.bootstrap import interval
-from toolkit.evaluate.error_analysis import Plan as Speaking
-from toolkit.evaluate.error_analysis import Sentence, speak
+from toolkit.evaluate.error_analysis.analysis import Plan as Speaking
+from toolkit.evaluate.error_analysis.analysis import Sentence, speak
 from toolkit.evaluate.judge import choose_judge
 from toolkit.evaluate.material import read_experiment, read_rows
 from toolkit.evaluate.published_scores import CUSTOM_LIST

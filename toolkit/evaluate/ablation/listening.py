@@ -13,7 +13,7 @@ from typing import NamedTuple
 from toolkit.audio import wave as wave_files
 from toolkit.audio.mel import Floats
 from toolkit.data.writing import write_text
-from toolkit.evaluate.ablation_scores import Scored
+from toolkit.evaluate.ablation.scores import Scored
 from toolkit.evaluate.material import read_rows
 from toolkit.evaluate.scoring import RECORDING, load
 from toolkit.infer.evaluation_set import write_wave

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from toolkit.errors import DataError
-from toolkit.evaluate.ablation_training import TrainingFacts, VocoderFacts, training_facts, vocoder_facts
+from toolkit.evaluate.ablation.training import TrainingFacts, VocoderFacts, training_facts, vocoder_facts
 from toolkit.evaluate.judge import choose_judge
 from toolkit.evaluate.likelihood import nats
 from toolkit.evaluate.material import Experiment, read_experiment

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from toolkit.evaluate.ablation_results import FEWEST, Result, verdict
-from toolkit.evaluate.ablation_scores import measures
-from toolkit.evaluate.ablation_training import TrainingFacts
+from toolkit.evaluate.ablation.results import FEWEST, Result, verdict
+from toolkit.evaluate.ablation.scores import measures
+from toolkit.evaluate.ablation.training import TrainingFacts
 from toolkit.evaluate.bootstrap import Interval
 from toolkit.evaluate.published_scores import NOT_REBUILT
 from toolkit.evaluate.results import heading

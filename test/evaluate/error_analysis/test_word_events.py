@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.evaluate.word_events import Event, alignment_events, counts, transcript_events, words_of
+from toolkit.evaluate.error_analysis.word_events import Event, alignment_events, counts, transcript_events, words_of
 
 STEP = 0.0125
 TEXT = "it was seven, past two"

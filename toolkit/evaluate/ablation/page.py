@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from toolkit.evaluate.ablation_results import Result
-from toolkit.evaluate.ablation_scores import Scored
-from toolkit.evaluate.ablation_tables import NOTES, Rows, all_rows
+from toolkit.evaluate.ablation.results import Result
+from toolkit.evaluate.ablation.scores import Scored
+from toolkit.evaluate.ablation.tables import NOTES, Rows, all_rows
 from toolkit.evaluate.page import details, document, escape, flac, player, section, table
 from toolkit.evaluate.published_scores import TABLES
 from toolkit.evaluate.scoring import load

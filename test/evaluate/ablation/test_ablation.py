@@ -14,12 +14,12 @@ from toolkit.audio import wave as wave_files
 from toolkit.bin.main import main
 from toolkit.config import read
 from toolkit.errors import ConfigError
-from toolkit.evaluate import ablation_tables
-from toolkit.evaluate.ablation import Ablation, write
-from toolkit.evaluate.ablation_plan import Plan, Step, load_plan, steps
-from toolkit.evaluate.ablation_results import NO_DIFFERENCE, compared, results, verdict
-from toolkit.evaluate.ablation_scores import Scored, measures
-from toolkit.evaluate.ablation_training import TrainingFacts, VocoderFacts, still_falling, training_facts
+from toolkit.evaluate.ablation import tables as ablation_tables
+from toolkit.evaluate.ablation.plan import Plan, Step, load_plan, steps
+from toolkit.evaluate.ablation.report import Ablation, write
+from toolkit.evaluate.ablation.results import NO_DIFFERENCE, compared, results, verdict
+from toolkit.evaluate.ablation.scores import Scored, measures
+from toolkit.evaluate.ablation.training import TrainingFacts, VocoderFacts, still_falling, training_facts
 from toolkit.evaluate.bootstrap import Interval
 from toolkit.evaluate.material import Experiment, Utterance
 from toolkit.evaluate.published_scores import TABLES
@@ -27,7 +27,7 @@ from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.schema import System
 from toolkit.vocoders.wavenet import WaveNet
 
-CONF = Path(__file__).resolve().parents[2] / "recipes/ljspeech/conf"
+CONF = Path(__file__).resolve().parents[3] / "recipes/ljspeech/conf"
 BOTH = pytest.mark.parametrize("name", ["ablation", "ablation_tiny"])
 
 

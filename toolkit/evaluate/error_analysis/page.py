@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.data.writing import write_text
-from toolkit.evaluate.error_analysis import Analysis, Finding
-from toolkit.evaluate.error_tables import RULES, TITLES, count_rows, said, stop_rows
+from toolkit.evaluate.error_analysis.analysis import Analysis, Finding
+from toolkit.evaluate.error_analysis.tables import RULES, TITLES, count_rows, said, stop_rows
+from toolkit.evaluate.error_analysis.word_events import Event
 from toolkit.evaluate.page import details, document, escape, flac, picture, player, table
-from toolkit.evaluate.word_events import Event
 from toolkit.train import pictures
 
 BOXES = {

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.data.writing import write_json, write_text
-from toolkit.evaluate.error_analysis import Analysis, Finding
+from toolkit.evaluate.error_analysis.analysis import Analysis, Finding
+from toolkit.evaluate.error_analysis.word_events import KINDS, LATE_SECONDS, READ_SHARE, SKIP_SHARE, Event, counts
 from toolkit.evaluate.results import markdown_table
-from toolkit.evaluate.word_events import KINDS, LATE_SECONDS, READ_SHARE, SKIP_SHARE, Event, counts
 
 TITLES = {"repeat": "repeated words", "skip": "skipped words", "mispronounced": "mispronunciations", "stop": "wrong stop"}
 PROSODY = "unnatural prosody"

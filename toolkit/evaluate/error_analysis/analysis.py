@@ -14,9 +14,9 @@ from toolkit.audio import wave as wave_files
 from toolkit.audio.trim import Trim, trim_silence
 from toolkit.data import kaldi
 from toolkit.errors import DataError
+from toolkit.evaluate.error_analysis.word_events import Event, Word, alignment_events, transcript_events, words_of
 from toolkit.evaluate.judge import choose_judge
 from toolkit.evaluate.material import UNSAFE, read_experiment
-from toolkit.evaluate.word_events import Event, Word, alignment_events, transcript_events, words_of
 from toolkit.infer.load import griffin_lim, load_mel2wav, load_text2mel
 from toolkit.infer.speak import predict_mels, vocode
 from toolkit.tasks.text2mel import Text2Mel, utterance_seed
