@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from toolkit.train.clock import Clock
 from toolkit.train.log import Log
 
 
@@ -93,3 +94,15 @@ def test_the_console_gets_a_line_for_each_interval_elsewhere(tmp_path, caplog):
         log.update(10, {"loss": np.float64(0.25)})
     assert "step 10/100 loss 0.25" in caplog.text
     assert "left" in caplog.text
+
+
+@pytest.mark.parametrize(("minutes", "shown"), [(2.0, "0:02:00 left"), (0.0, "0:00:00 left"), (None, "1:30:00 left")])
+def test_what_is_left_ends_with_the_clock(minutes, shown, tmp_path, caplog, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with Log(tmp_path, 100, 10, clock=Clock(tmp_path, minutes)) as log:
+        log.begin(0)
+        now[0] = 600.0
+        log.clock.start(0)
+        log.update(10, {"loss": 0.25})
+    assert shown in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 
@@ -35,8 +36,13 @@ class Clock:
         return time.monotonic() - self._zero
 
     @property
+    def left(self) -> float:
+        """Seconds until the time is up."""
+        return math.inf if self.minutes is None else 60 * self.minutes - self.seconds
+
+    @property
     def over(self) -> bool:
-        return self.minutes is not None and self.seconds >= 60 * self.minutes
+        return self.left <= 0
 
     def save(self, step: int) -> None:
         """Keep the time with the step that a checkpoint was written at."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.data.writing import write_text
+from toolkit.train.clock import Clock
 from toolkit.train.exhibits import Exhibits
 from toolkit.train.protocol import Observation
 
@@ -25,10 +27,12 @@ class Log:
     """The log of one run. Processes other than the main one give ``writes=False`` and stay silent.
 
     Numbers of the updates between two lines are averaged; ``window`` holds their sums and counts and belongs into checkpoints.
+    What is left to do ends with ``max_steps`` or with the clock.
     """
 
-    def __init__(self, folder: Path, max_steps: int, log_every: int, writes: bool = True) -> None:
-        self.folder, self.max_steps, self.log_every, self.writes = folder, max_steps, log_every, writes
+    def __init__(self, folder: Path, max_steps: int, log_every: int, writes: bool = True, clock: Clock | None = None) -> None:
+        self.folder, self.max_steps, self.log_every, self.writes, self.clock = folder, max_steps, log_every, writes, clock
+        self._left = ""
         self.window: dict[str, tuple[float, int]] = {}
         self._stack = ExitStack()
         self._bar: Any = None
@@ -86,13 +90,15 @@ class Log:
             self.window[name] = (total + value, count + 1)
         due, (since, spoken) = step % self.log_every == 0, self._spoken
         if self._bar is not None:
-            self._bar(step, numbers)
+            self._bar(step, numbers, self._left)
         if not self.window or (not due and time.monotonic() - since < QUIET_SECONDS):
             return
         means = {name: total / count for name, (total, count) in self.window.items()}
         seconds = (time.monotonic() - since) / (step - spoken)
         self._spoken = (time.monotonic(), step)
-        self._interval(f"{self._place(step)} {_listed(means)}, {seconds:.2f} s/step, {self._left(seconds, step)} left")
+        more = min(seconds * (self.max_steps - step), math.inf if self.clock is None else max(0.0, self.clock.left))
+        self._left = f"{timedelta(seconds=round(more))} left"
+        self._interval(f"{self._place(step)} {_listed(means)}, {seconds:.2f} s/step, {self._left}")
         if due:
             self.window = {}
             self.write(step, "train", means)
@@ -123,23 +129,24 @@ class Log:
     def _place(self, step: int) -> str:
         return f"step {step}/{self.max_steps}"
 
-    def _left(self, seconds: float, step: int) -> timedelta:
-        return timedelta(seconds=round(seconds * (self.max_steps - step)))
-
 
 def _listed(numbers: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
 
 
 def _progress_bar(stack: ExitStack, step: int, max_steps: int, terminal: str) -> Any:
-    """A function ``(step, numbers)`` that moves a bar with its remaining time, or None where rich is not installed."""
+    """A function ``(step, numbers, left)`` that moves a bar, or None where rich is not installed."""
     try:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     except ImportError:
         return None
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
     file = sys.stderr if terminal == "-" else stack.enter_context(open(terminal, "w", encoding="utf-8"))
     progress = stack.enter_context(Progress(*columns, console=Console(file=file)))
-    task = progress.add_task("training", total=max_steps, completed=step)
-    return lambda now, numbers: progress.update(task, completed=now, description=f"loss {numbers.get('loss', float('nan')):.4g}")
+    task = progress.add_task("training", total=max_steps, completed=step, left="")
+
+    def move(now: int, numbers: Mapping[str, float], left: str) -> None:
+        progress.update(task, completed=now, description=f"loss {numbers.get('loss', math.nan):.4g}", left=left)
+
+    return move

@@ -61,10 +61,10 @@ class Trainer:
         self.turns: dict[str, Turn] = {}
         self.average = MovingAverage(module, settings.average) if settings.average is not None else None
         self.checkpoints = checkpoint.Checkpoints(self.folder, settings.keep_best)
-        self.log = Log(self.folder, settings.max_steps, settings.log_every, process.main)
+        self.clock = Clock(self.folder, settings.max_minutes)
+        self.log = Log(self.folder, settings.max_steps, settings.log_every, process.main, self.clock)
         self.validation = Validation(module, dev, settings, seed, process)
         self.refusals = Refusals(self.log.say, self.utterances)
-        self.clock = Clock(self.folder, settings.max_minutes)
 
     def run(self, resume: str = "auto") -> None:
         """Train up to ``max_steps`` or ``max_minutes``. ``resume`` is ``auto``, ``never``, or a checkpoint or run to go on from.
