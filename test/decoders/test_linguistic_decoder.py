@@ -13,6 +13,7 @@ from toolkit.decoders.base import StopAtProbability, Targets
 from toolkit.decoders.linguistic import spread
 from toolkit.encoders import LinguisticEncoder
 from toolkit.errors import ConfigError
+from toolkit.nn.duration_model import DurationModel
 from toolkit.nn.f0_model import F0Model
 from toolkit.nn.masks import padding_mask
 from toolkit.nn.noise import Noise
@@ -73,7 +74,7 @@ def test_losses_by_hand() -> None:
     output = decoder(memory(), MASK, true, None)
     losses, extra = decoder.losses(output, true), output.extra
     valid, frames = ~MASK, ~padding_mask(FRAMES)
-    durations = (extra["durations"][valid] - torch.log1p(DURATIONS[valid].float())).square().sum()
+    durations = (extra["durations"][valid] - DURATIONS[valid] / 20).square().sum()
     torch.testing.assert_close(losses["duration"], 2 * durations)
     f0, voiced = output.mel[..., -2][frames], output.mel[..., -1][frames]
     torch.testing.assert_close(losses["f0"], 3 * (extra["f0"][frames] - f0).square().sum())
@@ -104,6 +105,19 @@ def test_it_learns_planted_durations_and_melodies() -> None:
     assert torch.equal(free.mel[..., : WIDTH + 3], natural.mel[..., : WIDTH + 3])
     assert (free.mel[..., -1] == natural.mel[..., -1]).float().mean() > 0.95
     assert (free.mel[..., -2] - natural.mel[..., -2]).abs().mean() < 0.05
+
+
+def test_what_lasts_long_or_not_at_all_lasts_its_mean() -> None:
+    """So that speech is as long as the recordings; the least squared error of logarithms would be near nothing."""
+    torch.manual_seed(0)
+    model = DurationModel(3, 8)
+    contexts, lengths, true = torch.ones(8, 1, 3), torch.ones(8, dtype=torch.long), torch.tensor([[0.0], [40.0]] * 4)
+    optimiser = torch.optim.Adam(model.parameters(), 3e-2)
+    for _ in range(60):
+        optimiser.zero_grad()
+        (model(contexts, lengths) - true / 20).square().sum().backward()
+        optimiser.step()
+    assert model.frames(contexts, lengths, torch.zeros(8, 1)).tolist() == [[20]] * 8
 
 
 def test_phones_last_a_frame_at_least_and_the_limit_cuts() -> None:

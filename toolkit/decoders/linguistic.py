@@ -23,7 +23,7 @@ from toolkit.audio.f0 import continuous_log_f0
 from toolkit.audio.mel import MelSettings
 from toolkit.decoders.base import DECODERS, Decoder, Output, StopRule, Targets
 from toolkit.errors import ConfigError
-from toolkit.nn.duration_model import DurationModel
+from toolkit.nn.duration_model import UNIT, DurationModel
 from toolkit.nn.f0_model import F0Model
 from toolkit.nn.masks import padding_mask
 from toolkit.nn.noise import Noise
@@ -49,7 +49,8 @@ class LinguisticDecoder(Decoder):
         duration_lstm: units of both directions of the duration model.
         f0_layers, f0_cycles, f0_channels: of the F0 model.
         f0_lag: frames between a frame and the latest melody that the F0 model knows.
-        duration_weight, f0_weight, voicing_weight: of the losses: squared error of ln(1 + duration), of ln F0, cross entropy.
+        duration_weight, f0_weight, voicing_weight: of the losses: squared error of the duration in units of 20 frames, of
+            ln F0, cross entropy.
     """
 
     needs = ("durations", "f0")
@@ -103,7 +104,7 @@ class LinguisticDecoder(Decoder):
         melody = _melody(targets.f0, targets.lengths).to(contexts)  # B T 2
         f0, voicing = self.f0_model(contexts, melody)
         durations = self.duration_model(memory, (~mask).sum(1)).masked_fill(mask, 0.0)
-        true = torch.log1p(targets.durations.to(durations))
+        true = targets.durations.to(durations) / UNIT
         extra = {"durations": durations, "true_durations": true, "f0": f0, "voicing": voicing, "melody": melody}
         return self._output(torch.cat([contexts, melody], 2), targets.lengths, weights)._replace(extra=extra)
 

@@ -7,11 +7,16 @@ from torch import Tensor, nn
 
 from toolkit.nn.packing import over_lengths
 
+UNIT = 20.0  # frames: about a phone, at 5 ms
+LONGEST = 1000.0  # units
+
 
 class DurationModel(nn.Module):
-    """A bidirectional LSTM and a linear layer, trained with squared errors of ln(1 + frames).
+    """A bidirectional LSTM and a linear layer, trained with squared errors.
 
-    WaveNet, appendix B, takes durations from an LSTM network trained so; its sizes are not published.
+    WaveNet, appendix B, takes durations from an LSTM network trained so; sizes and scale are not published. Squared errors of
+    frames, not of their logarithms, have the mean as their least: so that the symbols of a text last as long as it did when it
+    was read, pauses too, which are there or not.
 
     Args:
         inputs: width of the contexts.
@@ -24,11 +29,11 @@ class DurationModel(nn.Module):
         self.last = nn.Linear(units, 1)
 
     def forward(self, contexts: Tensor, lengths: Tensor) -> Tensor:
-        """``B S D``, symbols of each row ``B`` -> ln(1 + frames) ``B S``; what stands on padding means nothing."""
+        """``B S D``, symbols of each row ``B`` -> frames / UNIT ``B S``; what stands on padding means nothing."""
         made: Tensor = self.last(over_lengths(self.lstm, contexts, lengths))
         return made.squeeze(2)
 
     def frames(self, contexts: Tensor, lengths: Tensor, least: Tensor) -> Tensor:
         """Whole frames, int64 ``B S``, at least ``least`` ``B S``."""
-        predicted = torch.expm1(self(contexts, lengths).clamp(max=10.0))
+        predicted = UNIT * self(contexts, lengths).clamp(max=LONGEST)
         return torch.maximum(predicted.round().long(), least)
