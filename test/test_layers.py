@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "toolkit"
 LAYERS: list[list[str]] = [
     ["errors"],
+    ["plugins"],
     ["registry"],
     ["config"],
     ["audio"],
@@ -23,6 +24,7 @@ LAYERS: list[list[str]] = [
     ["tasks"],
     ["align", "infer", "evaluate"],
     ["serve"],
+    ["contracts"],
     ["testing"],
     ["bin"],
     ["__main__"],

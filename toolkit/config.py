@@ -16,13 +16,14 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
+from toolkit import plugins
 from toolkit.errors import ConfigError, nearest
 from toolkit.registry import Part, Registry, knob_parameters, knob_types
 
@@ -111,12 +112,13 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
-    """Apply ``a.b=value`` assignments of the command line in order; values are read as YAML."""
+    """Apply ``a.b=value`` assignments of the command line in order; values are read as YAML. Classes that they name may be imported."""
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
             raise ConfigError(f"--set: expected key=value, got {assignment!r}")
         nested: Any = parse_yaml(text, f"--set {path}")
+        plugins.permit(nested)
         for key in reversed(path.strip().split(".")):
             nested = {key: nested}
         data = merge(data, nested)
@@ -211,20 +213,23 @@ def _read_part(registry: Registry[Any], data: Mapping[str, Any], key: str, where
     if not isinstance(name, str):
         raise ConfigError(f"{path}: expected the name of a part, got {name!r}; known: {', '.join(registry.names())}")
     base = default.knobs if default is not None and default.name == name else {}
-    return _part(registry, name, data.get(f"{key}_conf"), path, f"{path}_conf", base)
+    return read_part(registry, name, data.get(f"{key}_conf"), f"{path}_conf", path, base)
 
 
 def _read_parts(registry: Registry[Any], data: Any, where: str) -> tuple[Part[Any], ...]:
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where}: expected names with their knobs, got {data!r}; known: {', '.join(registry.names())}")
-    return tuple(_part(registry, str(name), knobs, where, f"{where}.{name}", {}) for name, knobs in data.items())
+    return tuple(read_part(registry, str(name), knobs, f"{where}.{name}", where) for name, knobs in data.items())
 
 
-def _part(registry: Registry[Any], name: str, given: Any, path: str, knob_path: str, base: Mapping[str, Any]) -> Part[Any]:
+def read_part(
+    registry: Registry[Any], name: str, given: Any, knob_path: str, path: str = "", base: Mapping[str, Any] | None = None
+) -> Part[Any]:
+    """A part from its name and plain data of its knobs; ``base`` holds other defaults than the constructor's."""
     try:
-        cls = registry.resolve(name)
+        cls = registry.resolve(name, configured=True)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path or knob_path}: {error}") from error
     given = {} if given is None else given
     if not isinstance(given, Mapping):
         raise ConfigError(f"{knob_path}: expected knobs as keys, got {given!r}")
@@ -232,9 +237,32 @@ def _part(registry: Registry[Any], name: str, given: Any, path: str, knob_path: 
     for knob in given:
         if knob not in parameters:
             raise ConfigError(f"{knob_path}.{knob}: no such knob of {name!r}, got {given[knob]!r}; {nearest(str(knob), parameters)}")
-    knobs = {knob: base.get(knob, p.default) for knob, p in parameters.items()}
+    knobs = {knob: (base or {}).get(knob, p.default) for knob, p in parameters.items()}
     knobs.update({knob: _read_value(types[knob], value, f"{knob_path}.{knob}") for knob, value in given.items()})
+    for kind, inner in _inner_parts(knobs):
+        read_part(Registry.kinds[kind], inner, None, f"{knob_path}.{kind}")
     return Part(name, cls, knobs)
+
+
+def _inner_parts(knobs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A knob that is called like a kind, such as a tokenizer's ``g2p``, names a part of that kind."""
+    return ((knob, value) for knob, value in knobs.items() if knob in Registry.kinds and isinstance(value, str))
+
+
+def origins(value: Any) -> dict[str, str]:
+    """``kind.name`` -> plugin, for each part of a section that is not the toolkit's own."""
+    if isinstance(value, Part):
+        bases = {registry.base: kind for kind, registry in Registry.kinds.items()}
+        kind = next((bases[cls] for cls in value.cls.__mro__ if cls in bases), "part")
+        own = plugins.origin(value.cls)
+        inner = [Part(name, Registry.kinds[kind].resolve(name, configured=True)) for kind, name in _inner_parts(value.knobs)]
+        return ({f"{kind}.{value.name}": own} if own else {}) | origins(inner)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = [getattr(value, f.name) for f in dataclasses.fields(value)]
+    found: dict[str, str] = {}
+    for item in value if isinstance(value, (list, tuple)) else ():
+        found |= origins(item)
+    return found
 
 
 def _read_value(hint: Any, value: Any, where: str) -> Any:
@@ -242,7 +270,7 @@ def _read_value(hint: Any, value: Any, where: str) -> Any:
     if inner is not None and not (value is None and hint is not inner):
         return read(typing.cast(type, inner), value, where)
     value = _as_number(hint, value)
-    if isinstance(value, list) and typing.get_origin(hint) is tuple:
+    if isinstance(value, list) and tuple in [typing.get_origin(h) for h in (hint, *typing.get_args(hint))]:
         value = tuple(value)
     try:
         check_type(value, hint, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)

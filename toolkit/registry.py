@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from toolkit import plugins
 from toolkit.errors import ConfigError, nearest
 
 T = TypeVar("T")
+
+
+class UnknownPartError(ConfigError):
+    """A name that no part of the kind has, here and now."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"unknown {kind}, got {name!r}; {nearest(name, known)}")
+        self.kind, self.name = kind, name
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ class Registry(Generic[T]):
         self.kind, self.base, self.wired = kind, base, tuple(wired)
         self._classes: dict[str, type[T]] = {}
         Registry.kinds[kind] = self
+        plugins.STATE.bases.append(base)
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
         """Class decorator. Refuses a second class of the same name, another base, and an argument nobody wires."""
@@ -68,17 +78,34 @@ class Registry(Generic[T]):
                     f" wired: {', '.join(self.wired) or '(none)'}"
                 )
             self._classes[name] = cls
+            plugins.STATE.registered.append(plugins.Registered(self.kind, name, cls, self._classes))
             return cls
 
         return add
 
-    def resolve(self, name: str) -> type[T]:
-        """The class of that name, or a ``ConfigError`` with the nearest right name."""
+    def resolve(self, name: str, *, configured: bool = False) -> type[T]:
+        """The class of that name, also of a plugin, or a ``ConfigError`` with the nearest right name.
+
+        Args:
+            name: of a registered part, or ``package.module:Class``.
+            configured: the name comes from a configuration, which never causes an import: only what the user has named is.
+        """
+        plugins.load_given()
+        if name not in self._classes and plugins.REFERENCE.fullmatch(name):
+            if configured and not plugins.permitted(name):
+                module = name.partition(":")[0]
+                raise ConfigError(f"a configuration alone imports nothing, got {name!r}; give --plugin {module}, or name it with --set")
+            self.register(name)(plugins.referred(name))
         if name not in self._classes:
-            raise ConfigError(f"unknown {self.kind}, got {name!r}; {nearest(name, self._classes)}")
+            plugins.load_installed()
+        if name not in self._classes:
+            raise UnknownPartError(self.kind, name, self._classes)
         return self._classes[name]
 
     def names(self) -> list[str]:
+        """All names, with those of plugins."""
+        plugins.load_given()
+        plugins.load_installed()
         return sorted(self._classes)
 
     def part(self, name: str, **knobs: Any) -> Part[T]:

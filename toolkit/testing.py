@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from toolkit.attentions import Attention
 from toolkit.audio.mel import MelSettings
+from toolkit.contracts import CHECKS
 from toolkit.data.batches import Counts, WaveBatch
 from toolkit.decoders.base import Decoder, StepDecoder, StopAtProbability, Targets
 from toolkit.encoders import Encoder
@@ -39,7 +40,7 @@ def check(part: Part[Any], attention: Part[Attention] | None = None) -> None:
     """
     torch.manual_seed(1)
     checks: dict[type, Callable[[Any], None]] = {
-        Encoder: check_encoder, Attention: check_attention, Postnet: check_postnet, Vocoder: check_vocoder,
+        Encoder: check_encoder, Attention: check_attention, Postnet: check_postnet, Vocoder: check_vocoder, **CHECKS,
     }  # fmt: skip
     if issubclass(part.cls, Decoder):
         if attention is None:

@@ -1,11 +1,24 @@
 # shellcheck shell=bash
 # Sourced with a script's arguments. Every option is a variable that the script has given its default before:
 # `--stop-stage 3`, `--stop_stage 3` and `--stop-stage=3` set stop_stage. A variable with the default `false` is a switch.
-# `--set KEY=VALUE` may be repeated and is collected in SETTINGS, ready to be handed on. `--help` prints the script's opening
-# comment. Nothing is evaluated: values may hold any character.
+# `--set KEY=VALUE` may be repeated and is collected in SETTINGS, ready to be handed on. So may `--plugin`, which every command
+# finds in TOOLKIT_PLUGINS. `--help` prints the script's opening comment. Nothing is evaluated: values may hold any character.
 
 parse_error() { printf 'error: %s: %s; see %s --help\n' "${0##*/}" "$1" "$0" >&2; exit 2; }
 
+PLUGINS=''
+add_plugin() { # FILE.py, made absolute as recipes change folders, or package.module
+    local plugin=$1
+    case $plugin in
+        /*) ;;
+        */* | *.py) plugin=$PWD/$plugin ;;
+    esac
+    case $plugin in /*) [ -f "$plugin" ] || parse_error "--plugin: no such file, got '$1'" ;; esac
+    PLUGINS=${PLUGINS:+$PLUGINS:}$plugin
+}
+while IFS= read -r -d : plugin; do [ -z "$plugin" ] || add_plugin "$plugin"; done <<<"${TOOLKIT_PLUGINS:-}:"
+
+CLASS='^[A-Za-z0-9_.]+=([A-Za-z_][A-Za-z0-9_.]*):[A-Za-z_][A-Za-z0-9_]*$' # a part by its class, which later stages import too
 SETTINGS=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -25,6 +38,13 @@ while [ $# -gt 0 ]; do
         --set)
             [ $# -ge 2 ] || parse_error "--set needs KEY=VALUE"
             SETTINGS=(${SETTINGS[@]+"${SETTINGS[@]}"} --set "$2")
+            [[ ! $2 =~ $CLASS ]] || add_plugin "${BASH_REMATCH[1]}"
+            shift 2
+            continue
+            ;;
+        --plugin)
+            [ $# -ge 2 ] || parse_error "--plugin needs FILE.py or package.module"
+            add_plugin "$2"
             shift 2
             continue
             ;;
@@ -44,4 +64,5 @@ while [ $# -gt 0 ]; do
         shift 2
     fi
 done
-unset option value
+[ -z "$PLUGINS" ] || export TOOLKIT_PLUGINS=$PLUGINS
+unset option value PLUGINS CLASS

@@ -7,6 +7,7 @@
 #   --corpus mini|ljspeech|DIR     as run.sh; default ljspeech
 #   --archive FILE                 as run.sh
 #   --set KEY=VALUE                change a setting of every experiment; may be repeated
+#   --plugin FILE.py|MODULE        as run.sh
 #   --list FILE                    a second list of sentences for the compared systems: id|text, or the text alone; % is a pause
 #   --jobs N                       trainings at the same time, default 1
 #   --asr NAME                     speech recogniser: auto (default), none, pocketsphinx, or the folder of a Whisper model

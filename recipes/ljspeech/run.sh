@@ -5,6 +5,7 @@
 #   --archive FILE                 an LJSpeech-1.1.tar.bz2 that is already here, instead of the download
 #   --config NAME|FILE             conf/NAME.yaml or a file; default mini for the embedded corpus, small for others
 #   --set KEY=VALUE                change a setting of the configuration; may be repeated
+#   --plugin FILE.py|MODULE        parts of your own, for all stages; may be repeated
 #   --exp NAME                     folder exp/NAME; default the corpus's name
 #   --stage N --stop-stage N       first and last stage, by number or name (--list shows them)
 #   --force                        run stages even where they are finished
@@ -113,7 +114,7 @@ stage 9 "$S/9" --input "$S/8" --output "$EXP/report.html" -- toolkit evaluate --
 if [ "$stop_stage" -eq 9 ]; then
     [ "$corpus" = mini ] && text='it is twenty five past eleven' || text='Printing is the art that keeps all others.'
     printf 'Done in %s. Listen: %s\n' "$(duration $SECONDS)" "$WORK/$EXP/report.html"
-    printf "Next: %s -m toolkit say '%s' --model %s --out hello.wav\n" "$(quoted "$TOOLKIT_PYTHON")" "$text" "$(quoted "$WORK/$EXP")"
+    printf "Next: %s -m toolkit say '%s' --model %s --out hello.wav\n" "${TOOLKIT_PLUGINS:+TOOLKIT_PLUGINS=$(quoted "$TOOLKIT_PLUGINS") }$(quoted "$TOOLKIT_PYTHON")" "$text" "$(quoted "$WORK/$EXP")"
 fi
 exit
 }

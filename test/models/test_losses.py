@@ -88,8 +88,29 @@ def test_padding_does_not_count_and_micro_batches_add_up(name: str, frames: int,
     assert sum(rows) == pytest.approx(whole, rel=1e-9)
 
 
-def test_a_decoder_without_attention_cannot_be_guided() -> None:
+def test_entropy_of_attention_by_hand() -> None:
+    """0 on one symbol, ln 2 on two, ln 4 on four; the step past the second row's end does not count; shares, not weights."""
+    prediction, targets, tokens = example(2, 1)
+    lengths = torch.tensor([2, 1])
+    rows = [[[0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.5, 0.0]], [[0.1, 0.1, 0.1, 0.1], [0.5, 0.5, 0.0, 0.0]]]
+    weights = torch.tensor(rows, dtype=torch.float64, requires_grad=True)
+    prediction = prediction._replace(output=prediction.output._replace(weights=weights, lengths=lengths))
+    loss = LOSSES.part("attention_entropy").build()(prediction, targets._replace(lengths=lengths), tokens, Counts(2, 3, 0))
+    assert float(loss.detach()) == pytest.approx((math.log(2) + math.log(4)) / 3)
+    loss.backward()
+    assert torch.isfinite(weights.grad).all() and not weights.grad[1, 1].any()
+
+
+def test_entropy_counts_frames_of_a_step() -> None:
+    """Two steps of three frames each, uniform over four symbols: ln 4 per step."""
+    prediction, targets, tokens = example(6, 3, rows=1)
+    prediction = prediction._replace(output=prediction.output._replace(weights=torch.full((1, 2, 4), 0.25)))
+    assert value("attention_entropy", prediction, targets, tokens, Counts(1, 6, 0)) == pytest.approx(math.log(4))
+
+
+@pytest.mark.parametrize("name", ["guided_attention", "attention_entropy"])
+def test_a_decoder_without_attention_cannot_be_guided(name: str) -> None:
     prediction, targets, tokens = example(5, 1)
     without = prediction._replace(output=prediction.output._replace(weights=None))
-    with pytest.raises(ValueError, match="no attention"):
-        value("guided_attention", without, targets, tokens, Counts(2, 7, 0))
+    with pytest.raises(ValueError, match=f"losses.{name}: this decoder has no attention"):
+        value(name, without, targets, tokens, Counts(2, 7, 0))

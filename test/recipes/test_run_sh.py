@@ -103,6 +103,17 @@ def test_the_cause_is_the_error_line_of_the_log(recipe: Path) -> None:
     assert len([line for line in failed.stderr.splitlines() if line.startswith("    ")]) <= 16
 
 
+def test_plugins_reach_the_commands_of_every_stage(recipe: Path) -> None:
+    (recipe.parent / "mine.py").write_text("")
+    options = ("--plugin", "own.parts", "--plugin=mine.py", "--set", "attention=pkg.mod:Class", "--set", "a.b=c:/d", "--set", "e=16:9")
+    play(recipe, *options, FAIL="printenv TOOLKIT_PLUGINS", TOOLKIT_PLUGINS="mine.py:first")
+    log = recipe.parent / "exp/try/log/stage2.log"
+    mine = str(recipe.parent / "mine.py")
+    assert log.read_text().splitlines()[0] == f"{mine}:first:own.parts:{mine}:pkg.mod"
+    play(recipe, FAIL="env")
+    assert "TOOLKIT_ROOT=" in log.read_text() and "TOOLKIT_PLUGINS=" not in log.read_text()
+
+
 def test_two_runs_in_one_folder_and_the_lock_of_a_dead_process(recipe: Path) -> None:
     lock = recipe.parent / "exp/try/.lock"
     lock.parent.mkdir(parents=True)
@@ -129,6 +140,8 @@ def run(*options: str, work: Path, **extra: str) -> subprocess.CompletedProcess[
         (("--stages", "3"), "run.sh: no such option, got '--stages'"),
         (("--stage",), "run.sh: --stage needs a value"),
         (("--set",), "run.sh: --set needs KEY=VALUE"),
+        (("--plugin",), "run.sh: --plugin needs FILE.py or package.module"),
+        (("--plugin=mine.py",), "run.sh: --plugin: no such file, got 'mine.py'"),
         (("three",), "run.sh: expected an option, got 'three'"),
         (("--stage", "tree"), "no such stage, got 'tree'; known: setup data"),
         (("--corpus", "nowhere"), "--corpus: mini, ljspeech or a folder, got 'nowhere'"),

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from toolkit.config import difference
 from toolkit.errors import ConfigError
 from toolkit.nn.noise import Noise
 from toolkit.tasks.mel2wav import Mel2Wav
-from toolkit.tasks.schema import System, load_system
+from toolkit.tasks.schema import System, TeacherForcing, load_system
 from toolkit.tasks.text2mel import Text2Mel
 from toolkit.text.vocabulary import Vocabulary
 
@@ -58,6 +59,38 @@ def test_training_noise_follows_from_the_batchs_key() -> None:
     assert first == again != other
 
 
+def test_the_share_of_true_frames_falls_along_a_line() -> None:
+    forcing = TeacherForcing(start=0.9, end=0.5, from_step=10, to_step=30)
+    assert [forcing.share(step) for step in (0, 10, 15, 20, 30, 99)] == pytest.approx([0.9, 0.9, 0.8, 0.7, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("decoder", ["tacotron2", "tacotron1"])
+def test_the_teacher_leaves_as_scheduled_and_validation_keeps_it(decoder: str) -> None:
+    always, scheduled = [], []
+    knobs = "decoder_conf={prenet: [8, 8]}"
+    for given, found in ((["teacher_forcing=null"], always), (["teacher_forcing={end: 0.0, from_step: 1, to_step: 2}"], scheduled)):
+        torch.manual_seed(0)
+        task = Text2Mel(load_system(MINI, [*TINY, f"decoder={decoder}", knobs, *given]), Vocabulary.made_up(12))
+        torch._foreach_mul_([parameter.data for parameter in task.model.decoder.parameters()], 3.0)  # so that frames matter
+        batch = task.made_up_batch(frames=12)
+        for step, training in ((1, True), (2, True), (2, True), (2, False)):
+            torch.manual_seed(0)
+            found.append(float(task.train(training).losses(batch._replace(key=(1, step, 0)), "main")["mse"].detach()))
+    assert scheduled[0] == always[0] and scheduled[3] == always[3]  # exactly the same
+    assert scheduled[1] != pytest.approx(always[1], rel=1e-4) and scheduled[1] == scheduled[2]
+
+
+def test_what_an_older_configuration_lacks_does_not_change_its_identity() -> None:
+    """A run that was begun before there were these options goes on."""
+    identity = Text2Mel.identity(tiny())
+    new = ("teacher_forcing", "patience", "freeze")
+    older = {key: {k: v for k, v in value.items() if k not in new} if key == "text2mel" else value for key, value in identity.items()}
+    older.pop("teacher_forcing")
+    assert difference(older, identity) == []
+    assert difference(identity, Text2Mel.identity(tiny("text2mel.freeze=[encoder]"))) == ["text2mel.freeze: None -> ['encoder']"]
+    assert "teacher_forcing" in difference(identity, Text2Mel.identity(tiny("teacher_forcing.end=0.7")))[0]
+
+
 def test_length_is_bounded_by_the_text() -> None:
     module = Text2Mel(tiny("synthesis.stop_threshold=2.0", "synthesis.frames_per_symbol=3"), Vocabulary.made_up(12)).eval()
     prediction = module.generate(torch.tensor([[3, 4, 1], [5, 1, 0]]), torch.tensor([3, 2]), Noise.of_rows([1, 2]))
@@ -81,6 +114,10 @@ def test_an_observation_has_numbers_and_pictures() -> None:
     [
         ("normalise=mean", "normalise: unknown, got 'mean'; known: none, per_bin"),
         ("reduction=0", "reduction: frames a step emits, must be at least 1, got 0"),
+        ("teacher_forcing.end=1.5", "teacher_forcing.end: share of true frames, must be within 0 and 1, got 1.5"),
+        ("teacher_forcing.to_step=5", "teacher_forcing.to_step: must be above from_step of 10000, got 5"),
+        ("text2mel.freeze=encoder", "text2mel.freeze: "),
+        ("text2mel.patience=0", "text2mel.patience: validations without a lower loss, must be at least 1, got 0"),
         ("crops.input=gt", "crops.input: what the vocoder is trained on, got 'gt'; known: gta, natural"),
         ("text2mel.batch.micro=5", "text2mel.batch.micro: must divide the global batch of 16, got 5"),
         ("text2mel.precision=fp8", "text2mel.precision: unknown, got 'fp8'"),

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from toolkit.errors import ConfigError
 from toolkit.train.optimisers import OPTIMISERS, has_word
 from toolkit.train.schedules import SCHEDULES
 
@@ -30,6 +31,48 @@ def test_factors_lie_in_the_unit_interval_and_rise_during_warm_up(name, step, wa
     assert 0 < schedule.factor(step, 1000) <= 1
     if step <= warm_up:
         assert schedule.factor(step, 1000) <= step / warm_up
+
+
+@pytest.mark.parametrize(("step", "factor"), [(1, 1 / 4000), (1000, 0.25), (4000, 1.0), (16_000, 0.5), (100_000, 0.2)])
+def test_noam_by_hand(step, factor):
+    """Vaswani et al. 2017, equation 3: min(step^-0.5, step w^-1.5), divided by its highest value w^-0.5."""
+    assert SCHEDULES.part("noam").build().factor(step, 10) == pytest.approx(factor)
+    assert factor == pytest.approx(4000**0.5 * min(step**-0.5, step * 4000**-1.5))
+
+
+@pytest.mark.parametrize(("step", "factor"), [(1, 1.0), (10, 1.0), (11, 0.5), (20, 0.5), (21, 0.25), (31, 0.2), (500, 0.2)])
+def test_step_by_hand(step, factor):
+    assert SCHEDULES.part("step", every=10, floor=0.2).build().factor(step, 40) == pytest.approx(factor)
+    assert SCHEDULES.part("step", every=0.25, floor=0.2).build().factor(step, 40) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"), [(1, 1e-3), (50_000, 1e-3), (50_001, 5e-4), (100_001, 3e-4), (150_001, 1e-4), (200_000, 1e-4), (200_001, 5e-5)]
+)
+def test_piecewise_is_that_of_dynamic_convolution_attention(step, rate):
+    """Battenberg et al. 2020, section 3.1: 1e-3, reduced to 5e-4, 3e-4, 1e-4 and 5e-5 after 50k, 100k, 150k and 200k steps."""
+    assert 1e-3 * SCHEDULES.part("piecewise").build().factor(step, 300_000) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs", "message"),
+    [
+        ("step", {"every": 0.0}, "every: updates between two steps, must be above 0, got 0"),
+        ("step", {"gamma": 2.0}, "gamma: factor of a step, must be above 0 and at most 1, got 2"),
+        ("piecewise", {"at": (5, 3), "factors": (0.5, 0.1)}, "at: updates in rising order, got 5, 3"),
+        ("piecewise", {"at": (5,)}, "factors: one for each of the 1 updates of at, got 0.5, 0.3, 0.1, 0.05"),
+    ],
+)
+def test_steps_that_make_no_sense_are_refused(name, knobs, message):
+    with pytest.raises(ConfigError, match=message):
+        SCHEDULES.part(name, **knobs).build()
+
+
+def test_cosine_by_hand():
+    """Loshchilov & Hutter 2017, equation 5, from the floor to 1: cos(pi/3) = 0.5, cos(pi/2) = 0."""
+    schedule = SCHEDULES.part("cosine", floor=0.2, warm_up_steps=30).build()
+    assert schedule.factor(20, 60) == pytest.approx((0.2 + 0.8 * 0.75) * 20 / 30)
+    assert schedule.factor(30, 60) == pytest.approx(0.2 + 0.8 * 0.5)
 
 
 def test_cosine_ends_at_its_floor():

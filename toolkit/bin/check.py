@@ -22,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from toolkit.tasks.schema import load_system
     from toolkit.tasks.text2mel import Text2Mel
     from toolkit.text.vocabulary import Vocabulary
+    from toolkit.train.freezing import freeze
     from toolkit.train.turn import Turn
 
     system = load_system(args.config, args.set)
@@ -30,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     tasks: list[Any] = [Text2Mel(system, Vocabulary.made_up(SYMBOLS)), Mel2Wav(system)]
     for task in tasks:
         size = sum(parameter.numel() for parameter in task.parameters())
+        freeze(task, task.settings.freeze if size else None)
         said.append(f"{task.name} {size / 1e6:.2f} M parameters")
         for name in task.turns(0) if size else ():
             turn, losses = Turn(task.parameters_of(name), task.settings), task.losses(task.made_up_batch(), name)

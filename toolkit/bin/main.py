@@ -10,9 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from toolkit import __version__
+from toolkit import __version__, plugins
 from toolkit.errors import ConfigError, ToolkitError, nearest
 
 VERBS = {
@@ -21,16 +21,22 @@ VERBS = {
         *("stats", "align", "train", "gta", "borrow", "synthesize", "evaluate", "stamp"),
     ),
     "use a voice": ("say",),
-    "look and check": ("parts", "explain", "describe", "check", "doctor"),
+    "look and check": ("parts", "explain", "describe", "check", "check-plugin", "doctor"),
     "judge": ("errors", "gta-effect", "ablation"),
     "be fast": ("build-kernels", "bench"),
 }
 OPENING = "Text-to-speech research toolkit.\n\nusage: toolkit [--version] [--help] VERB [options]"
-CLOSING = "Every verb explains itself with --help and takes --debug, which shows where an error comes from."
+CLOSING = """Every verb explains itself with --help. All take --debug, which shows where an error comes from, and --plugin FILE|MODULE,
+which adds parts of your own."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Option names in full only; a wrong option is a ``ConfigError`` that names the nearest right one."""
+    """Option names in full only; a wrong option is a ``ConfigError`` that names the nearest right one. Knows what all verbs do."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.add_argument("--plugin", action="append", default=[], metavar="FILE|MODULE", help="parts of your own; may be repeated")
+        self.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{self.prog}: {message}; see {self.prog} --help")
@@ -69,6 +75,14 @@ def with_dashes(words: Sequence[str]) -> list[str]:
     return ["".join((name.replace("_", "-") if name.startswith("--") else name, *rest)) for name, *rest in split] + list(words[end:])
 
 
+def verb_first(words: Sequence[str]) -> list[str]:
+    """``--debug`` and ``--plugin``, which every verb takes, may stand before the verb too."""
+    end = 0
+    while end < len(words) and words[end].startswith(("--debug", "--plugin")):
+        end += 2 if words[end] == "--plugin" else 1
+    return [*words[end : end + 1], *words[:end], *words[end + 1 :]]
+
+
 def dispatch(words: Sequence[str]) -> int:
     """Run one verb with its options. Its module is imported only now."""
     if not words or words[0] in ("-h", "--help", "help"):
@@ -88,9 +102,9 @@ def dispatch(words: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_all(with_dashes(words[1:]))
-    return int(module.run(args))
+    with plugins.handed_on(args.plugin):
+        return int(module.run(args))
 
 
 class Console(logging.Handler):
@@ -112,12 +126,9 @@ def explain_error(error: Exception) -> None:
 
 def main(words: Sequence[str]) -> int:
     """The command line as a function: 0 for success, 1 or 2 for an error the user can mend, 130 when interrupted."""
-    words = list(words)
     debug = "--debug" in words
-    if debug and words[0] == "--debug":
-        words = [*words[1:], "--debug"]
     try:
-        return dispatch(words)
+        return dispatch(verb_first(words))
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

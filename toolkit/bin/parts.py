@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     if args.kind is not None and args.kind not in Registry.kinds:
         raise ConfigError(f"unknown kind of part, got {args.kind!r}; {nearest(args.kind, Registry.kinds)}")
     listed = {
-        kind: {name: (registry.resolve(name).__doc__ or "").strip().splitlines()[0] for name in registry.names()}
+        kind: {name: next(iter((registry.resolve(name).__doc__ or "").strip().splitlines()), "") for name in registry.names()}
         for kind, registry in sorted(Registry.kinds.items())
         if args.kind in (None, kind)
     }

@@ -56,11 +56,12 @@ class FeaturePredictor(nn.Module):
         return self.conditioning(self.encoder(tokens, lengths, noise), mask, conditions), mask
 
     def forward(
-        self, tokens: Tensor, lengths: Tensor, targets: Targets, conditions: Conditions, noise: Noise | None, hard: bool = False
-    ) -> Prediction:
-        """Teacher-forced prediction. ``targets.mel`` ``B T M`` is normalised."""
+        self, tokens: Tensor, lengths: Tensor, targets: Targets, conditions: Conditions, noise: Noise | None, hard: bool = False,
+        teacher: float = 1.0,
+    ) -> Prediction:  # fmt: skip
+        """Teacher-forced prediction. ``targets.mel`` ``B T M`` is normalised; ``teacher`` is the share of true previous frames."""
         memory, mask = self.encode(tokens, lengths, conditions, noise)
-        return self._refine(self.decoder(memory, mask, targets, noise, hard=hard))
+        return self._refine(self.decoder(memory, mask, targets, noise, teacher, hard))
 
     def generate(
         self,

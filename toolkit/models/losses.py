@@ -26,6 +26,7 @@ class Loss:
         raise NotImplementedError
 
 
+TINY = 1e-8  # a share of attention that is as good as none
 LOSSES: Registry[Loss] = Registry("loss", Loss)
 
 
@@ -134,13 +135,38 @@ class GuidedAttention(Loss):
         self.weight, self.sigma = weight, sigma
 
     def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
-        weights = prediction.output.weights
-        if weights is None:
-            raise ConfigError("losses.guided_attention: this decoder has no attention; leave it out")
+        weights = attention_weights(prediction, "guided_attention")
         groups, reduction = group_lengths(prediction, targets)
         steps = torch.arange(weights.shape[1], device=weights.device)[None]
         penalty = guide(groups, token_lengths, weights.shape[1], weights.shape[2], self.sigma)
         return (weights * penalty * (steps < groups[:, None])[..., None]).sum() * reduction / counts.frames
+
+
+@LOSSES.register("attention_entropy")
+class AttentionEntropy(Loss):
+    """Entropy of the attention weights in nats, per decoder step: -sum_n a ln a (Shannon 1948, section 6).
+
+    It is 0 where each step reads one symbol and ln N where it reads all N alike: sharp alignments, which may stand anywhere.
+    Weights that do not add up to 1, such as those of mixtures, count as shares of their sum.
+    """
+
+    def __init__(self, *, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def __call__(self, prediction: Prediction, targets: Targets, token_lengths: Tensor, counts: Counts) -> Tensor:
+        weights = attention_weights(prediction, "attention_entropy")  # B T/r S, 0 on padded symbols
+        groups, reduction = group_lengths(prediction, targets)
+        shares = weights / weights.sum(2, keepdim=True).clamp(min=TINY)
+        entropy = -(shares * torch.log(shares.clamp(min=TINY))).sum(2)  # bounded, so that a weight of 0 has a finite gradient
+        steps = torch.arange(weights.shape[1], device=weights.device)[None]
+        return (entropy * (steps < groups[:, None])).sum() * reduction / counts.frames
+
+
+def attention_weights(prediction: Prediction, loss: str) -> Tensor:
+    """Alignments ``B T/r S``, or a ``ConfigError`` where the decoder has none."""
+    if prediction.output.weights is None:
+        raise ConfigError(f"losses.{loss}: this decoder has no attention; leave it out")
+    return prediction.output.weights
 
 
 def guide(groups: Tensor, token_lengths: Tensor, steps: int, symbols: int, sigma: float) -> Tensor:

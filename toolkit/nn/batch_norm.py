@@ -12,7 +12,8 @@ class BatchNorm(nn.Module):
 
     In training the statistics are those of the valid positions of one micro-batch. They are kept in ``pending``, and the
     trainer moves the running ones once an update by the mean over all micro-batches (``toolkit.train.running_statistics``),
-    so that neither padding nor the number of processes changes them.
+    so that neither padding nor the number of processes changes them. One that is ``frozen`` uses its running statistics in
+    training too, and they stay.
     """
 
     running_mean: Tensor
@@ -25,11 +26,12 @@ class BatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
+        self.frozen = False
         self.pending: list[Tensor] = []  # each 2 C: mean, then unbiased variance
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """``B C T`` with mask ``B T`` (True on padding, None for no padding) -> ``B C T``, 0 on padding."""
-        if not self.training:
+        if self.frozen or not self.training:
             out = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.epsilon)
             return out if mask is None else out.masked_fill(mask[:, None], 0.0)
         if mask is None or not bool(mask.any()):

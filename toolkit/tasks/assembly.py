@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from toolkit.audio.mel import MelSettings
-from toolkit.config import to_yaml
 from toolkit.data.extraction import check_features
 from toolkit.data.kaldi import read_map
 from toolkit.data.writing import atomic, write_text
 from toolkit.errors import DataError
 from toolkit.tasks.card import as_markdown, training_card
 from toolkit.tasks.mel2wav import Mel2Wav
-from toolkit.tasks.schema import System
+from toolkit.tasks.schema import System, as_saved
 from toolkit.tasks.text2mel import Text2Mel
 from toolkit.train.distributed import Processes
 from toolkit.train.ownership import check_identity
@@ -50,7 +49,7 @@ def lay_out(system: System, task: str, data: Path, experiment: Path, fork: Path 
         for name in (*NEEDED, *OPTIONAL):
             if (data / name).is_file():
                 _copy(data / name, folder / name)
-        write_text(folder / "config.yaml", to_yaml(system))
+        write_text(folder / "config.yaml", as_saved(system))
     write_card(system, task, folder, data, processes)
     processes.barrier()
     return folder

@@ -13,7 +13,7 @@ from toolkit.tasks.text2mel import Text2Mel
 
 NEEDED = ("text2mel/identity.json", "text2mel/checkpoints", "gta/index.json")
 SAME = ("tokens.txt", "features.json", "stats.npz")
-HOW_TRAINED = {"seed", "losses", "text2mel"}  # what may differ: it is not needed to load the predictor
+HOW_TRAINED = {"seed", "losses", "teacher_forcing", "text2mel"}  # what may differ: it is not needed to load the predictor
 LINKED = ("text2mel", "gta")
 
 

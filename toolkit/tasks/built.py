@@ -15,8 +15,15 @@ OWN_ROWS = ("params", "lr", "initial_lr", "weight_decay")  # of a parameter grou
 
 
 def parameters(module: nn.Module) -> int:
-    """Number of trained numbers."""
+    """Number of weights."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def frozen(module: nn.Module) -> str:
+    """Which places hold weights that are not trained, and how many weights that is."""
+    names = {name: parameter for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    places = dict.fromkeys(".".join(name.removeprefix("model.").split(".")[:2]) for name in names)
+    return f"{sum(p.numel() for p in names.values()) / 1e6:.2f} of {parameters(module) / 1e6:.2f} M weights: {', '.join(places)}"
 
 
 def constants(optimiser: torch.optim.Optimizer) -> str:

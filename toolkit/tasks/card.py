@@ -14,6 +14,7 @@ from toolkit.tasks.published import source
 from toolkit.tasks.schema import System
 from toolkit.tasks.text2mel import Text2Mel
 from toolkit.text.vocabulary import Vocabulary
+from toolkit.train.freezing import freeze
 
 Facts = dict[str, Any]
 
@@ -36,6 +37,7 @@ def training_card(system: System, task: str, processes: int = 1, happened: Mappi
     """
     with torch.device("meta"):
         built: Task = Text2Mel(system, Vocabulary.made_up(SYMBOLS)) if task == "text2mel" else Mel2Wav(system)
+    freeze(built, built.settings.freeze if any(True for _ in built.parameters()) else None)
     facts = _flat(dump(system)) | _derived(built, processes)
     rows = {line.name: Row(line.name, line.value, source(facts, _paths(facts, line.paths))) for line in card_lines(built, processes)}
     for key, value in (happened or {}).items():

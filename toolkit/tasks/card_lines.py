@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from toolkit.audio.mel import MelSettings
 from toolkit.registry import Part
-from toolkit.tasks.built import constants, dropouts, parameters, penalty
+from toolkit.tasks.built import constants, dropouts, frozen, parameters, penalty
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.published import shown
-from toolkit.tasks.schema import System
+from toolkit.tasks.schema import System, TeacherForcing
 from toolkit.tasks.text2mel import Text2Mel
 from toolkit.train.averaging import decay_at
 from toolkit.train.settings import Training
@@ -75,9 +75,16 @@ def _text2mel(built: Text2Mel) -> list[Line]:
         Line("Text", f"{_part(system.cleaner)}; {_part(system.tokenizer)}", text),
         *(Line(kind.capitalize(), _part(part), (kind, f"{kind}_conf.")) for kind, part in parts.items()),
         Line("Frames a step", str(system.reduction), ("reduction",)),
+        *([Line("Teacher forcing", _forcing(forcing), ("teacher_forcing",))] if (forcing := system.teacher_forcing) else []),
         Line("Parameters", f"{parameters(built) / 1e6:.2f} M with {SYMBOLS} symbols", ("parameters",)),
         Line("Losses", "; ".join(_part(part) for part in system.losses) or "the decoder's own", ("losses.mse.weight", "losses.")),
     ]
+
+
+def _forcing(forcing: TeacherForcing) -> str:
+    """The share of true frames at a few steps, from the very object that trains."""
+    steps = (forcing.from_step, (forcing.from_step + forcing.to_step) // 2, forcing.to_step)
+    return "share of true previous frames " + ", ".join(f"{forcing.share(step):.3g} at step {step}" for step in steps)
 
 
 def _mel2wav(built: Mel2Wav) -> list[Line]:
@@ -105,15 +112,17 @@ def _training(built: Task, processes: int) -> list[Line]:
         return tuple(f"{name}.{path}" for path in paths)
 
     minutes = "" if settings.max_minutes is None else f", or {settings.max_minutes:g} minutes"
+    patience = "" if settings.patience is None else f", or until {settings.patience} validations bring no lower loss"
     rise = () if settings.average is None else ("rise of the decay",)
     return [
         Line("Batch", f"{batch.global_} utterances: {split}", within("batch.global", "batch.micro", "processes")),
         *_optimisation(built),
+        *([Line("Frozen", frozen(built), within("freeze"))] if settings.freeze else []),
         Line("Gradient clipping", "none" if settings.clip is None else f"norm {settings.clip:g}", within("clip")),
         Line("Weight average", _average(settings.average), (*within("average"), *rise)),
         Line("Best checkpoints averaged", str(settings.keep_best), within("keep_best")),
         Line("Precision", settings.precision, within("precision")),
-        Line("Steps", f"{settings.max_steps}{minutes}, of {batch.global_} utterances each", within("max_steps")),
+        Line("Steps", f"{settings.max_steps}{minutes}{patience}, of {batch.global_} utterances each", within("max_steps")),
         Line(
             "Intervals", f"validation {settings.validate_every}, checkpoint {settings.save_every}, log {settings.log_every} steps",
             within("save_every"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import Annotated
 from toolkit.attentions import ATTENTIONS, Attention
 from toolkit.audio.mel import MelSettings
 from toolkit.audio.trim import Trim
-from toolkit.config import load_yaml, override, read
+from toolkit.config import load_yaml, origins, override, read, to_yaml
 from toolkit.decoders import DECODERS, Decoder
+from toolkit.decoders.base import StepDecoder
 from toolkit.encoders import ENCODERS, Encoder
 from toolkit.errors import ConfigError
 from toolkit.models.losses import LOSSES, Loss
 from toolkit.nn.execution import Execution
 from toolkit.postnets import POSTNETS, Postnet
-from toolkit.registry import Part
+from toolkit.registry import Part, UnknownPartError
 from toolkit.text.base import Cleaner, Tokenizer
 from toolkit.text.cleaners import CLEANERS
 from toolkit.text.tokenizers import TOKENIZERS
@@ -27,6 +29,7 @@ from toolkit.train.settings import Batch, Training
 from toolkit.vocoders import VOCODERS, Vocoder
 
 NORMALISATIONS = ("none", "per_bin")
+PLUGINS = "plugins"  # key of a saved configuration: which part came from which plugin
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,32 @@ class Crops:
     def __post_init__(self) -> None:
         if self.input not in ("gta", "natural"):
             raise ConfigError(f"input: what the vocoder is trained on, got {self.input!r}; known: gta, natural")
+
+
+@dataclass(frozen=True)
+class TeacherForcing:
+    """Share of true previous frames that the decoder is fed in training, row by row (Bengio et al. 2015, scheduled sampling).
+
+    ``start`` until ``from_step``, from there on a straight line to ``end`` at ``to_step``. Validation and ground-truth alignment
+    feed true frames only. Below 1 a training goes step by step and takes longer.
+    """
+
+    start: float = 1.0
+    end: float = 0.5
+    from_step: int = 10_000
+    to_step: int = 50_000
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name}: share of true frames, must be within 0 and 1, got {getattr(self, name):g}")
+        if not 0 <= self.from_step < self.to_step:
+            raise ConfigError(f"to_step: must be above from_step of {self.from_step}, got {self.to_step}")
+
+    def share(self, step: int) -> float:
+        """The share of an update."""
+        passed = min(1.0, max(0.0, (step - self.from_step) / (self.to_step - self.from_step)))
+        return self.start + (self.end - self.start) * passed
 
 
 @dataclass(frozen=True)
@@ -123,6 +152,7 @@ class System:
     limits: Limits = field(default_factory=Limits)
     normalise: str = "none"  # none | per_bin: mean and variance of each mel bin
     reduction: int = 1  # frames a decoder step emits
+    teacher_forcing: TeacherForcing | None = None  # None: always
     aligner: Aligner = field(default_factory=Aligner)
     text2mel: Training = field(default_factory=Training)
     crops: Crops = field(default_factory=Crops)
@@ -134,6 +164,8 @@ class System:
             raise ConfigError(f"normalise: unknown, got {self.normalise!r}; known: {', '.join(NORMALISATIONS)}")
         if self.reduction < 1:
             raise ConfigError(f"reduction: frames a step emits, must be at least 1, got {self.reduction}")
+        if self.teacher_forcing is not None and not issubclass(self.decoder.cls, StepDecoder):
+            raise ConfigError(f"teacher_forcing: decoder {self.decoder.name!r} is fed no frames; set teacher_forcing: null")
         if not self.decoder.cls.makes_spectrum:
             self._check_conditions()
         elif not any(part.name in ("mse", "mae") for part in self.losses):
@@ -160,5 +192,26 @@ class System:
 
 
 def load_system(path: Path | str, assignments: Sequence[str] = ()) -> System:
-    """A preset or the resolved configuration of an experiment, with assignments of the command line over it."""
-    return read(System, override(load_yaml(path), assignments))
+    """A preset or the resolved configuration of an experiment, with assignments of the command line over it.
+
+    Raises:
+        ConfigError: a setting is wrong. Where the part of a plugin is not here, it says which plugin is missing.
+    """
+    data = override(load_yaml(path), assignments)
+    noted = data.pop(PLUGINS, {})
+    try:
+        return read(System, data)
+    except ConfigError as error:
+        missing = error.__cause__
+        if isinstance(missing, UnknownPartError) and isinstance(noted, dict):
+            origin = str(noted.get(f"{missing.kind}.{missing.name}", ""))
+            if re.fullmatch(r"[\w.+() -]{1,100}", origin):  # it may have come with a model from elsewhere
+                what = f"{missing.kind} {missing.name!r} comes from plugin {origin}"
+                raise ConfigError(f"{path}: {what}; give --plugin {origin.partition(' ')[0]}") from missing
+        raise
+
+
+def as_saved(system: System) -> str:
+    """The resolved configuration as YAML text, with a note of the plugins that it needs."""
+    found = origins(system)
+    return to_yaml(system) + (to_yaml({PLUGINS: found}) if found else "")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from toolkit.data.batches import Counts, TextMelBatch
@@ -15,15 +13,13 @@ from toolkit.data.statistics import load_statistics
 from toolkit.decoders.base import StopAtProbability, Targets
 from toolkit.models.conditioning import Conditions
 from toolkit.models.feature_predictor import FeaturePredictor, Prediction
-from toolkit.nn.alignment_measures import diagonality, focus
 from toolkit.nn.noise import Noise, seed_of
 from toolkit.tasks.base import SystemTask
+from toolkit.tasks.observing import observe
 from toolkit.tasks.schema import System
 from toolkit.text.frontend import TextFrontend
 from toolkit.text.vocabulary import Vocabulary
-from toolkit.train import pictures
 from toolkit.train.protocol import Observation
-from toolkit.vocoders.griffin_lim import GriffinLim
 
 
 def utterance_seed(seed: int, key: str) -> int:
@@ -36,7 +32,7 @@ class Text2Mel(SystemTask):
 
     name = "text2mel"
     sections = (
-        "seed", "features", "extras", "trim", "level", "limits", "cleaner", "tokenizer", "normalise", "reduction",
+        "seed", "features", "extras", "trim", "level", "limits", "cleaner", "tokenizer", "normalise", "reduction", "teacher_forcing",
         "encoder", "attention", "decoder", "postnet", "losses", "text2mel",
     )  # fmt: skip
 
@@ -68,12 +64,14 @@ class Text2Mel(SystemTask):
     def losses(self, batch: TextMelBatch, turn: str) -> dict[str, Tensor]:
         """Every term, weighted: sums over the micro-batch divided by the counts of the global batch."""
         noise = Noise.of_micro_batch(*batch.key, device=batch.mel.device)
-        prediction, targets = self.predict(batch, noise)
+        forcing = self.system.teacher_forcing
+        teacher = forcing.share(batch.key[1]) if forcing is not None and self.training else 1.0
+        prediction, targets = self.predict(batch, noise, teacher=teacher)
         losses = {name: term.weight * term(prediction, targets, batch.token_lengths, batch.counts) for name, term in self.terms.items()}
         own = self.model.decoder.losses(prediction.output, targets)
         return losses | {name: value / batch.counts.frames for name, value in own.items()}
 
-    def predict(self, batch: TextMelBatch, noise: Noise | None, hard: bool = False) -> tuple[Prediction, Targets]:
+    def predict(self, batch: TextMelBatch, noise: Noise | None, hard: bool = False, teacher: float = 1.0) -> tuple[Prediction, Targets]:
         """Teacher-forced prediction of a batch, and the targets it is compared with, both normalised.
 
         Frames that a postnet turns into other features stay in natural units.
@@ -82,7 +80,7 @@ class Text2Mel(SystemTask):
         first, refined = (features, None) if frames is batch.mel else (frames, features)
         targets = Targets(first, batch.mel_lengths, batch.durations, batch.f0, batch.energy, refined)
         conditions = Conditions(batch.speaker, batch.language, batch.vector)
-        return self.model(batch.tokens, batch.token_lengths, targets, conditions, noise, hard), targets
+        return self.model(batch.tokens, batch.token_lengths, targets, conditions, noise, hard, teacher), targets
 
     def force(self, batch: TextMelBatch) -> Prediction:
         """Teacher-forced prediction as ground-truth alignment takes it: each utterance with its own draws, attention as at synthesis."""
@@ -95,37 +93,9 @@ class Text2Mel(SystemTask):
         limit = (lengths * settings.frames_per_symbol + features.sample_rate / features.hop).long()
         return self.model.generate(tokens, lengths, limit, StopAtProbability(settings.stop_threshold), Conditions(), noise)
 
-    @torch.no_grad()
     def observe(self, batch: TextMelBatch) -> Observation:
-        """Alignments, frames and sound of the first utterance, teacher-forced and free-running, and how sharp alignments are."""
-        noise = Noise.of_rows(range(len(batch.ids)), batch.mel.device)
-        prediction, targets = self.predict(batch, noise, hard=True)
-        numbers, images = {}, {}
-        hop = self.system.features.hop / self.system.features.sample_rate
-        symbols, frames = int(batch.token_lengths[0]), int(batch.mel_lengths[0])
-        output = prediction.output
-        if output.weights is not None:
-            groups = -(-batch.mel_lengths // self.system.reduction)
-            numbers["focus"] = float(focus(output.weights, groups, batch.token_lengths).mean())
-            numbers["diagonality"] = float(diagonality(output.weights, groups, batch.token_lengths).mean())
-            images["alignment_forced"] = pictures.alignment(output.weights[0, : int(groups[0]), :symbols].cpu().numpy())
-        free = self.generate(batch.tokens[:1], batch.token_lengths[:1], Noise.of_rows([0], batch.mel.device))
-        if free.output.weights is not None:
-            images["alignment_free"] = pictures.alignment(free.output.weights[0, :, :symbols].cpu().numpy())
-        images["stop"] = pictures.stop_curve(torch.sigmoid(free.output.stop_logits[0]).cpu().numpy())
-        numbers["free_running_frames"] = float(free.output.lengths[0])
-        if not self.model.decoder.makes_spectrum:
-            return Observation(numbers, images, {})
-        true = targets.mel if targets.features is None else targets.features
-        images["mel"] = pictures.mels(true[0, :frames].cpu().numpy(), prediction.mel[0, :frames].cpu().numpy(), hop)
-        return Observation(numbers, images, {"free_running": (self._heard(free), self.system.features.sample_rate)})
-
-    def _heard(self, prediction: Prediction) -> NDArray[np.float32]:
-        """The first row through Griffin-Lim, samples ``N``."""
-        features, lengths = self.system.features, prediction.output.lengths[:1]
-        mel = self.model.normaliser.inverse(prediction.mel[:1, : int(lengths)])
-        heard: NDArray[np.float32] = GriffinLim(features, iterations=30).generate(mel, lengths, None)[0].cpu().numpy()
-        return heard
+        """Alignments, frames and sound of the first utterance, and how sharp alignments are."""
+        return observe(self, batch)
 
     def made_up_batch(self, utterances: int = 2, symbols: int = 7, frames: int = 13) -> TextMelBatch:
         """A batch of random numbers of the right shapes, to try a configuration before any data is touched."""

@@ -1,4 +1,4 @@
-"""The contracts of cleaners and tokenizers, and the form of inline phonemes."""
+"""The contracts of cleaners, tokenizers and G2Ps, and the form of inline phonemes."""
 
 import re
 from collections.abc import Iterable
@@ -56,6 +56,24 @@ class Tokenizer:
         return []
 
 
+class G2P:
+    """Cleaned text -> phones (grapheme to phoneme). The tokenizer ``phone`` uses one; it can be sent to worker processes.
+
+    Wired, for those that name it: ``dictionary``, a file of pronunciations that the user may give.
+    """
+
+    def __call__(self, text: str) -> list[tuple[str, list[str]]]:
+        """The text in pieces, which together are the text: words with their phones, marks with themselves, white space with nothing.
+
+        An inline block such as ``{HH AY1}`` is one piece; its phones are the tokenizer's business.
+        """
+        raise NotImplementedError
+
+    def inventory(self) -> list[str]:
+        """All phones."""
+        raise NotImplementedError
+
+
 def speakable(symbols: Iterable[str]) -> bool:
     """Whether any symbol stands for a sound: punctuation alone makes no speech."""
     return any(character.isalnum() for symbol in symbols for character in symbol)
@@ -63,3 +81,4 @@ def speakable(symbols: Iterable[str]) -> bool:
 
 CLEANERS: Registry[Cleaner] = Registry("cleaner", Cleaner)
 TOKENIZERS: Registry[Tokenizer] = Registry("tokenizer", Tokenizer)
+G2PS: Registry[G2P] = Registry("g2p", G2P, wired=("dictionary",))

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ConfigError, DataError, nearest
-from toolkit.text.base import INLINE, TOKENIZERS, TextError, Tokenizer
-from toolkit.text.pronunciation import PHONES, find_dictionary, load_dictionary, load_homographs, predict, tags
+from toolkit.registry import Part
+from toolkit.text.base import G2PS, INLINE, TOKENIZERS, TextError, Tokenizer
+from toolkit.text.g2p import EnglishG2P
+from toolkit.text.pronunciation import PHONES
 
-__all__ = ["TOKENIZERS", "BpeTokenizer", "CharTokenizer", "PhoneTokenizer", "Tokenizer", "inline_phones"]
-
-_PIECE = re.compile(
-    r"""(?P<gap>\s+|(?<=[A-Za-z'.])-(?=[A-Za-z'.]))       # what parts words; a hyphen within words is not heard
-    |\{[^{}]*\}                                           # inline phonemes
-    |(?:[A-Za-z]\.)+[A-Za-z]\b(?:\.(?!\s*$))?            # initials such as a.m., without the stop that ends the sentence
-    |'?[A-Za-z]+(?:'[A-Za-z]+)*'?                          # words
-    |-+|.""",
-    re.X | re.S,
-)
+__all__ = ["TOKENIZERS", "BpeTokenizer", "CharTokenizer", "EnglishG2P", "PhoneTokenizer", "Tokenizer", "inline_phones"]
 
 
-def inline_phones(block: str) -> list[str]:
-    """``{HH AH0 L OW1}`` -> its phones, each of them one of the CMU dictionary's."""
+def inline_phones(block: str, known: Sequence[str] = PHONES) -> list[str]:
+    """``{HH AH0 L OW1}`` -> its phones, each of them one of those known: the CMU dictionary's."""
     phones = block[1:-1].split()
     for phone in phones:
-        if phone not in PHONES:
-            raise TextError(f"inline phonemes {block}: no such phone, got {phone!r}; {nearest(phone, PHONES)}")
+        if phone not in known:
+            raise TextError(f"inline phonemes {block}: no such phone, got {phone!r}; {nearest(phone, known)}")
     return phones
 
 
@@ -51,68 +43,32 @@ class CharTokenizer(Tokenizer):
 
 @TOKENIZERS.register("phone")
 class PhoneTokenizer(Tokenizer):
-    """English phones with stress (ARPAbet) from the CMU dictionary; punctuation marks are symbols too.
-
-    Unknown words are pronounced by g2p_en's network; where two pronunciations depend on the part of speech, a tagger decides.
-    Neither is imported before it is needed, and nothing is downloaded.
+    """Phones, for English ARPAbet with stress from the CMU dictionary; punctuation marks are symbols too.
 
     Args:
         word_boundary: put a space symbol between words.
         dictionary: file of pronunciations, lines ``WORD 1 W ER1 D``; empty: the CMU dictionary in NLTK's folders.
+        g2p: what pronounces words.
     """
 
-    def __init__(self, *, word_boundary: bool = False, dictionary: str = "") -> None:
+    def __init__(self, *, word_boundary: bool = False, dictionary: str = "", g2p: str = "english") -> None:
         self.word_boundary, self.dictionary = word_boundary, dictionary
-        self._path: Path | None = None
+        self.g2p = Part(g2p, G2PS.resolve(g2p, configured=True)).build(dictionary=dictionary)
 
     def inventory(self) -> list[str]:
-        return PHONES + [" "] * self.word_boundary
+        return [*self.g2p.inventory(), *[" "] * self.word_boundary]
 
     def symbols(self, text: str) -> list[str]:
         return [symbol for _, symbols in self.pieces(text) for symbol in symbols]
 
     def pieces(self, text: str) -> list[tuple[str, list[str]]]:
-        pieces = list(_PIECE.finditer(text))
-        words = [piece[0] for piece in pieces]
-        pronounced = [[" "] * self.word_boundary if piece.lastgroup == "gap" else self._first(piece[0]) for piece in pieces]
-        if any(word.lower() in load_homographs() for word in words):
-            self._decide_homographs(words, pronounced)
-        return list(zip(words, pronounced, strict=True))
+        return [(piece, self._symbols(piece, phones)) for piece, phones in self.g2p(text)]
 
-    def _first(self, token: str) -> list[str]:
-        """The symbols of a token regardless of its neighbours."""
-        if token.startswith("{") and len(token) > 1:
-            return inline_phones(token)
-        if not (token.isascii() and any(character.isalpha() for character in token)):
-            return [] if token == "'" else [token[0]]  # a lone apostrophe is not heard, several hyphens are one pause
-        return self._look_up(token) or self._spelled(token)
-
-    def _look_up(self, token: str) -> list[str]:
-        if self._path is None:
-            self._path = find_dictionary(self.dictionary)
-        words = load_dictionary(self._path)
-        word = token.upper()
-        forms = (word, f"{word}.", word.rstrip("'"), word.strip("'")) if "." in word or "'" in word else (word,)
-        return next((words[form].split() for form in forms if form in words), [])
-
-    def _spelled(self, token: str) -> list[str]:
-        """A token that the dictionary lacks: initials by letter, everything else by prediction."""
-        if "." in token:
-            return [phone for letter in token if letter != "." for phone in self._look_up(f"{letter}.")]
-        stem, apostrophe, ending = token.lower().strip("'").partition("'")
-        if apostrophe and ending == "s":
-            return (self._look_up(stem) or list(predict(stem))) + ["Z"]
-        return list(predict(token.lower().replace("'", "")))
-
-    @staticmethod
-    def _decide_homographs(words: list[str], pronounced: list[list[str]]) -> None:
-        """Replace the pronunciations of homographs in place, by their part of speech in the sentence."""
-        known = load_homographs()
-        spoken = [index for index, word in enumerate(words) if not word.isspace()]
-        lower = [words[index].lower() for index in spoken]
-        for index, word, tag in zip(spoken, lower, tags(lower), strict=True):
-            if word in known:
-                pronounced[index] = known[word].first if tag.startswith(known[word].tag) else known[word].second
+    def _symbols(self, piece: str, phones: list[str]) -> list[str]:
+        if piece.startswith("{") and len(piece) > 1:
+            return inline_phones(piece, self.g2p.inventory())
+        gap = not phones and (piece.isspace() or piece == "-")  # a hyphen that is not heard parts words
+        return [" "] * self.word_boundary if gap else phones
 
 
 @TOKENIZERS.register("bpe")

@@ -16,7 +16,7 @@ from toolkit.data.writing import write_json
 from toolkit.errors import ConfigError, TrainingError
 
 # may change between resumes
-FREE = frozenset({"max_steps", "max_minutes", "save_every", "log_every", "validate_every", "keep_best", "threads"})
+FREE = frozenset({"max_steps", "max_minutes", "patience", "save_every", "log_every", "validate_every", "keep_best", "threads"})
 
 
 @contextmanager

@@ -32,14 +32,18 @@ class Training:
     ``clip`` is the norm that gradients are scaled down to, None for none: now and then those of a recurrent net explode, and one
     such step undoes many; the paper of Tacotron 2 does not mention it. ``average`` is the decay of the exponential moving
     average of the weights, None for none; ``keep_best`` checkpoints by validation loss are kept and, where larger than one,
-    averaged at the end. ``precision``: ``bf16`` and ``fp16`` are
-    autocast; ``tf32`` lets matrix products of float32 use TensorFloat-32, which PyTorch does not by default (10 bits instead
-    of 23, GPUs only), and is float32 otherwise.
+    averaged at the end. ``patience`` is a number of validations: that many in a row without a lower loss end the training too,
+    None for never. ``freeze`` are words of weights' names, such as ``encoder`` or ``decoder.attention``, that are not trained:
+    no gradient, no penalty, and their batch normalisation keeps its statistics; None for none. ``precision``: ``bf16`` and
+    ``fp16`` are autocast; ``tf32`` lets matrix products of float32 use TensorFloat-32, which PyTorch does not by default (10
+    bits instead of 23, GPUs only), and is float32 otherwise.
     """
 
     batch: Batch = field(default_factory=Batch)
     max_steps: int = 100_000
     max_minutes: float | None = None
+    patience: int | None = None
+    freeze: tuple[str, ...] | None = None
     optimiser: Annotated[Part[Optimiser], OPTIMISERS] = field(default_factory=lambda: OPTIMISERS.part("adam"))
     schedule: Annotated[Part[Schedule], SCHEDULES] = field(default_factory=lambda: SCHEDULES.part("constant"))
     clip: float | None = 1.0
@@ -59,3 +63,5 @@ class Training:
                 raise ConfigError(f"{name}: must be at least 1, got {getattr(self, name)}")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ConfigError(f"max_minutes: must be above 0, got {self.max_minutes!r}")
+        if self.patience is not None and self.patience < 1:
+            raise ConfigError(f"patience: validations without a lower loss, must be at least 1, got {self.patience}; null for never")

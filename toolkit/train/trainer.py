@@ -18,10 +18,12 @@ from toolkit.train.averaging import MovingAverage
 from toolkit.train.clock import Clock
 from toolkit.train.distributed import Processes
 from toolkit.train.finite import Refusals
+from toolkit.train.freezing import freeze
 from toolkit.train.loading import Prefetch, names
 from toolkit.train.log import Log
 from toolkit.train.order import Order
 from toolkit.train.ownership import alone_in, check_identity, write_identity
+from toolkit.train.patience import Patience
 from toolkit.train.protocol import Data, Task
 from toolkit.train.settings import Training
 from toolkit.train.signals import Signals, Stopped
@@ -40,14 +42,18 @@ class Trainer:
         seed: of everything that is drawn.
         identity: the configuration as plain data; a folder is continued only with the one it was begun with.
         process: who this process is.
+        origin: of the first weights, for the log.
     """
 
     def __init__(
         self, module: nn.Module, train: Data, dev: Data, settings: Training, folder: Path, seed: int,
-        identity: Mapping[str, Any], process: Processes,
+        identity: Mapping[str, Any], process: Processes, origin: str = "the start",
     ) -> None:  # fmt: skip
         if settings.precision in ("tf32", "fp16") and process.device.type != "cuda":
             raise ConfigError(f"precision: needs a GPU, got {settings.precision!r}; use bf16 or fp32")
+        if settings.patience is not None and not len(dev):
+            raise ConfigError(f"patience: needs a dev set to validate on, got {settings.patience}; null for never")
+        freeze(module, settings.freeze)
         if settings.precision == "tf32":
             torch.set_float32_matmul_precision("high")
         if settings.threads is not None:
@@ -55,19 +61,22 @@ class Trainer:
         self.mine = process.mine(settings.batch.global_ // settings.batch.micro)
         self.module, self.task = module.to(process.device), cast(Task, module)
         self.train, self.dev, self.settings, self.seed = train, dev, settings, seed
-        self.folder, self.identity, self.process = Path(folder), identity, process
+        self.folder, self.identity, self.process, self.origin = Path(folder), identity, process, origin
         self.order = Order(seed, len(train), settings.batch, getattr(train, "lengths", None))
         self.wrapped = process.wrap(module, some_unused=self.task.turns(settings.max_steps) != ("main",))
         self.turns: dict[str, Turn] = {}
         self.average = MovingAverage(module, settings.average) if settings.average is not None else None
         self.checkpoints = checkpoint.Checkpoints(self.folder, settings.keep_best)
-        self.clock = Clock(self.folder, settings.max_minutes)
+        self.clock, self.patience = Clock(self.folder, settings.max_minutes), Patience(settings.patience)
         self.log = Log(self.folder, settings.max_steps, settings.log_every, process.main, self.clock)
         self.validation = Validation(module, dev, settings, seed, process)
         self.refusals = Refusals(self.log.say, self.utterances)
 
     def run(self, resume: str = "auto") -> None:
-        """Train up to ``max_steps`` or ``max_minutes``. ``resume`` is ``auto``, ``never``, or a checkpoint or run to go on from.
+        """Train up to ``max_steps``, ``max_minutes`` or the end of ``patience``.
+
+        Args:
+            resume: ``auto``, ``never``, or a checkpoint or run to go on from.
 
         Raises:
             TrainingError: non-finite values, a lost process; ``Stopped`` after a signal.
@@ -85,6 +94,8 @@ class Trainer:
                         stop = self.process.most(signals.received)
                         last = step if self.late() else last
                         dev_loss = self.validate(step) if step % self.settings.validate_every == 0 or step == last else None
+                        self.patience.note(dev_loss)
+                        last = step if self.patience.over else last
                     if step % self.settings.save_every == 0 or step == last or stop:
                         self.save(step, dev_loss)
                     if stop:
@@ -94,8 +105,8 @@ class Trainer:
             self.finish(last)
 
     def late(self) -> bool:
-        """Whether the time is up, for any process."""
-        return self.settings.max_minutes is not None and bool(self.process.most(self.clock.over))
+        """Whether the time is up, for any process, or the patience."""
+        return self.patience.over or self.settings.max_minutes is not None and bool(self.process.most(self.clock.over))
 
     def update(self, step: int, batches: list[Any]) -> dict[str, float]:
         """One update: every turn sees all micro-batches and moves its weights once. Returns the numbers for the log."""
@@ -157,7 +168,7 @@ class Trainer:
             return
         average = self.average.state() if self.average is not None else None
         turns = {name: turn.state() for name, turn in self.turns.items()}
-        training = {"turns": turns, "window": self.log.window, "refused": self.refusals.in_a_row}
+        training = {"turns": turns, "window": self.log.window, "refused": self.refusals.in_a_row, "patience": self.patience.state()}
         meta = {"task": self.task.name, "step": step, "seed": self.seed, "dev_loss": dev_loss}
         path = self.checkpoints.save(checkpoint.Saved(self.module.state_dict(), average, training, meta))
         self.clock.save(step)
@@ -179,7 +190,7 @@ class Trainer:
         self.process.barrier()
         weights = f"{sum(p.numel() for p in self.module.parameters()) / 1e6:.2f} M weights, {len(self.train)} utterances"
         hardware = f"{self.process.world} x {self.process.device.type}"
-        self.log.say(f"training {self.task.name} {f'on from {path}' if path else 'from the start'}: {weights}, {hardware}")
+        self.log.say(f"training {self.task.name} {'on ' if path else ''}from {path or self.origin}: {weights}, {hardware}")
         return step
 
     def _load(self, path: Path) -> int:
@@ -189,6 +200,7 @@ class Trainer:
             self.turn(name).load(state)
         if self.average is not None:
             self.average.load(saved.average or saved.model)
+        self.patience.load(saved.training.get("patience", {}))
         self.log.window, self.refusals.in_a_row = dict(saved.training["window"]), saved.training["refused"]
         return int(saved.meta["step"])
 
@@ -206,8 +218,13 @@ class Trainer:
                 meta = {"task": self.task.name, "step": steps[-1], "steps": steps, "dev_loss": loss}
                 self.checkpoints.save_average(state, meta)
                 self.log.say(f"mean of the best checkpoints, steps {', '.join(map(str, steps))}: dev loss {loss:.4g}")
-        early = f", its {self.settings.max_minutes:g} minutes are over" if step < self.settings.max_steps else ""
-        self.log.say(f"training finished at step {step}{early}")
+        self.log.say(f"training finished at step {step}{self._early() if step < self.settings.max_steps else ''}")
+
+    def _early(self) -> str:
+        """Why the training ended before its last step."""
+        if self.patience.over:
+            return f", {self.patience.since} validations without a lower loss than {self.patience.lowest:.4g}"
+        return f", its {self.settings.max_minutes:g} minutes are over"
 
     def outcome(self) -> dict[str, str]:
         """What happened, for the training card."""

@@ -22,7 +22,9 @@ class Turn:
 
     def __init__(self, parameters: Named, settings: Training) -> None:
         self.settings = settings
-        self.named = {name: parameter for name, parameter in parameters if parameter.requires_grad}
+        every = dict(parameters)
+        self.frozen = {name for name, parameter in every.items() if not parameter.requires_grad}
+        self.named = {name: parameter for name, parameter in every.items() if parameter.requires_grad}
         self.parameters = list(self.named.values())
         self.recipe = settings.optimiser.build()
         self.schedule = settings.schedule.build()
@@ -63,13 +65,13 @@ class Turn:
         return {"moments": moments, "scaler": self.scaler.state_dict()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take a ``state()`` again. Constants such as betas stay those of the settings.
+        """Take a ``state()`` again. Constants such as betas stay those of the settings; moments of frozen weights are dropped.
 
         Raises:
             CheckpointError: it has moments of other weights.
         """
         moments: dict[str, Any] = state.get("moments", {"(no names)": {}})
-        unknown = sorted(moments.keys() - self.named.keys())
+        unknown = sorted(moments.keys() - self.named.keys() - self.frozen)
         if unknown:
             raise CheckpointError(f"training.pt: the optimiser moved other weights, got {unknown[0]}; use --resume never")
         own = self.optimiser.state_dict()

@@ -52,7 +52,7 @@ def read_texts(path: Path, wanted: Path | None) -> dict[str, str]:
 
 def find_audio(folder: Path, ids: list[str]) -> dict[str, Path]:
     """Identifier -> sound file; all that are missing stand in one error."""
-    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in (".wav", ".flac", ".ogg")}
+    found = {path.stem: path for path in sorted(folder.glob("*")) if path.suffix in (".wav", ".flac", ".ogg")}
     missing = [uid for uid in ids if uid not in found]
     if missing:
         raise DataError(f"{folder}: no recording, got {len(missing)} of {len(ids)} missing, first {missing[0]}; speak every sentence")
