@@ -48,7 +48,8 @@ def _table(name: str, rows: Mapping[str, Result], reference: str, scored: Mappin
 
 
 def _html(rows: Rows) -> str:
-    return table([escape(cell) for cell in rows.head], [[escape(cell) for cell in row] for row in rows.body], rows.caption, "wide")
+    body = [[escape(cell) for cell in row] for row in rows.body]
+    return table([escape(cell) for cell in rows.head], body, rows.caption, "wide prose" if rows.prose else "wide")
 
 
 def _players(rows: Mapping[str, Result], scored: Mapping[str, Scored | str]) -> str:
@@ -65,4 +66,4 @@ def _players(rows: Mapping[str, Result], scored: Mapping[str, Scored | str]) -> 
             label = f"{row.entry.label}: {utterance.text}"
             cells.append(player(flac(audio.wave, audio.sample_rate), label) if audio else "–")
         body.append(cells)
-    return table(["System", *(escape(text) for text in texts.values())], body, "To listen to", "wide") if body else ""
+    return table(["System", *(escape(text) for text in texts.values())], body, "To listen to", "wide heard") if body else ""

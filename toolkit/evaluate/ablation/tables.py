@@ -26,11 +26,12 @@ QUIET = "–"
 
 
 class Rows(NamedTuple):
-    """A table of text."""
+    """A table of text; cells of ``prose`` may take several lines."""
 
     caption: str
     head: list[str]
     body: list[list[str]]
+    prose: bool = False
 
 
 def all_rows(rows: Mapping[str, Result], reference: str) -> list[Rows]:
@@ -77,7 +78,7 @@ def training_rows(rows: Mapping[str, Result]) -> Rows:
             converged = "not converged: " + "; ".join(row.unfinished) if row.unfinished else ("yes" if trained else QUIET)
             cells = [row.entry.label, row.cell.experiment, row.cell.speech, length(row.predictor), length(row.vocoder)]
             body.append([*cells, reach, speed, converged])
-    return Rows("What stands behind the figures", head, body)
+    return Rows("What stands behind the figures", head, body, prose=True)
 
 
 def state(row: Result) -> str:
