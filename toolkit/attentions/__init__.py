@@ -2,6 +2,8 @@
 
 from toolkit.attentions.base import ATTENTIONS, Attention
 from toolkit.attentions.content import ContentAttention
+from toolkit.attentions.dca import DynamicConvolutionAttention
+from toolkit.attentions.gmm import GmmAttention
 from toolkit.attentions.location_sensitive import LocationSensitiveAttention
 
-__all__ = ["ATTENTIONS", "Attention", "ContentAttention", "LocationSensitiveAttention"]
+__all__ = ["ATTENTIONS", "Attention", "ContentAttention", "DynamicConvolutionAttention", "GmmAttention", "LocationSensitiveAttention"]
