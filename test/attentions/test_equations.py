@@ -16,19 +16,25 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("previous", [False, True])
-def test_location_sensitive_sees_the_sum_of_all_past_weights(previous: bool) -> None:
-    """e_ij = w tanh(W s_i + V h_j + U f_ij + b), f_i = F * sum of past weights (Chorowski et al. 2015, eq. 8-9; Tacotron 2, 2.2)."""
+@pytest.mark.parametrize("smoothing", [False, True])
+def test_location_sensitive_sees_the_sum_of_all_past_weights(previous: bool, smoothing: bool) -> None:
+    """e_ij = w tanh(W s_i + V h_j + U f_ij + b), f_i = F * sum of past weights (Chorowski et al. 2015, eq. 8-9; Tacotron 2, 2.2).
+
+    Sharpened by 2.5 (softmax of the multiplied energies) or smoothed (sigmoids scaled to a sum of 1), ibid. section 2.3.
+    """
     queries, memory, mask = inputs()
-    part = ATTENTIONS.part("location_sensitive", dim=3, filters=2, kernel_size=3, previous=previous)
+    part = ATTENTIONS.part("location_sensitive", dim=3, filters=2, kernel_size=3, previous=previous, sharpening=2.5, smoothing=smoothing)
     attention = part.build(memory_dim=4, query_dim=5, output_dim=1).double()
     assert isinstance(attention, LocationSensitiveAttention)
+    net = attention.energies
     state, past = attention.start(memory, mask, None), [torch.zeros(6, dtype=torch.float64)]
     for query in queries:
         _, weights, state = attention(query, query, state)
         channels = torch.stack([past[-1], sum(past)] if previous else [sum(past)])
-        located = F.conv1d(channels[None], attention.filters.weight, padding=1)[0].T @ attention.location.weight.T
-        inner = query @ attention.query.weight.T + memory[0] @ attention.key.weight.T + attention.key.bias + located
-        expected = torch.softmax(torch.tanh(inner) @ attention.energy.weight[0], 0)
+        located = F.conv1d(channels[None], net.filters.weight, padding=1)[0].T @ net.location.weight.T
+        inner = query @ net.query.weight.T + memory[0] @ net.key.weight.T + net.key.bias + located
+        energies = 2.5 * torch.tanh(inner) @ net.energy.weight[0]
+        expected = torch.sigmoid(energies) / torch.sigmoid(energies).sum() if smoothing else torch.softmax(energies, 0)
         assert torch.allclose(weights[0], expected)
         past.append(weights[0])
 
@@ -39,8 +45,9 @@ def test_content_is_additive_attention() -> None:
     attention = ATTENTIONS.part("content", dim=3).build(memory_dim=4, query_dim=5, output_dim=1).double()
     assert isinstance(attention, ContentAttention)
     context, weights, _ = attention(queries[0], queries[0], attention.start(memory, mask, None))
-    inner = queries[0] @ attention.query.weight.T + memory[0] @ attention.key.weight.T + attention.key.bias
-    expected = torch.softmax(torch.tanh(inner) @ attention.energy.weight[0], 0)
+    net = attention.energies
+    inner = queries[0] @ net.query.weight.T + memory[0] @ net.key.weight.T + net.key.bias
+    expected = torch.softmax(torch.tanh(inner) @ net.energy.weight[0], 0)
     assert torch.allclose(weights[0], expected) and torch.allclose(context[0], expected @ memory[0])
 
 

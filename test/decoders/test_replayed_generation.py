@@ -9,6 +9,7 @@ from toolkit.decoders import replayed_generation
 from toolkit.decoders.base import StepDecoder, StopAtProbability
 from toolkit.decoders.replayed_generation import HeldNoise
 from toolkit.decoders.tacotron2 import Tacotron2Decoder
+from toolkit.nn.attention_window import Window
 from toolkit.nn.execution import Execution
 from toolkit.nn.masks import padding_mask
 from toolkit.nn.noise import Noise
@@ -28,11 +29,20 @@ def build(attention: str, reduction: int, wiring: str, device: str) -> Tacotron2
 )
 @pytest.mark.parametrize("threshold", [0.0, 0.505, 2.0])
 @pytest.mark.parametrize("graphs", [False, True], ids=["as the device has it", "recorded"])
+@pytest.mark.parametrize("window", [None, Window(1, 2)], ids=["whole text", "window"])
 def test_blocks_equal_steps(
-    graphs: bool, attention: str, wiring: str, reduction: int, device: str, threshold: float, request: pytest.FixtureRequest
+    window: Window | None,
+    graphs: bool,
+    attention: str,
+    wiring: str,
+    reduction: int,
+    device: str,
+    threshold: float,
+    request: pytest.FixtureRequest,
 ) -> None:
     recordings = request.getfixturevalue("recordings") if graphs else []
     decoder = build(attention, reduction, wiring, device)
+    decoder.window = window
     mask = padding_mask(torch.tensor([7, 4, 6])).to(device)
     memory = torch.randn(3, 7, 6, device=device).masked_fill(mask[..., None], 0.0)
     limit = torch.tensor([75, 10, 0], device=device)

@@ -50,7 +50,7 @@ def make(sizes: dict[str, Any], cls: type[Tacotron2Decoder] = Tacotron2Decoder, 
     ).eval()  # fmt: skip
     with torch.no_grad():
         decoder.stop.weight.mul_(8.0)
-        decoder.attention.energy.weight.mul_(4.0)
+        decoder.attention.energies.energy.weight.mul_(4.0)
     decoder.execution = ONE
     return decoder
 
@@ -210,11 +210,12 @@ def own_attention() -> Tacotron2Decoder:
     [
         (make(SMALL, Louder), StopAtProbability(), torch.float32),
         (own_attention(), StopAtProbability(), torch.float32),
+        (make(SMALL | {"attention": ("forward", {"dim": 10})}), StopAtProbability(), torch.float32),
         (make(SMALL), Patient(), torch.float32),
         (make(SMALL).double(), StopAtProbability(), torch.float64),
         (make(SMALL).train(), StopAtProbability(), torch.float32),
     ],
-    ids=["step", "attention", "stop rule", "float64", "training"],
+    ids=["step", "attention", "forward attention", "stop rule", "float64", "training"],
 )
 def test_anything_else_runs_step_by_step(target: str, decoder: Tacotron2Decoder, rule: StopAtProbability, dtype: torch.dtype) -> None:
     memory, mask = text([8, 5], 12)

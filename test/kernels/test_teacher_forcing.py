@@ -21,6 +21,8 @@ MELS, MEMORY = 5, 16
 ATTENDING = {
     "content": Part("content", ContentAttention, {"dim": 8}),
     "location": ATTENTIONS.part("location_sensitive", dim=8, filters=4, kernel_size=5),
+    "forward": ATTENTIONS.part("forward", dim=8),
+    "sharpened": ATTENTIONS.part("location_sensitive", dim=8, filters=4, kernel_size=3, sharpening=1.5),
     "location_previous": ATTENTIONS.part("location_sensitive", dim=8, filters=4, kernel_size=7, previous=True),
 }
 WIRINGS = ["nvidia", "espnet", "paper"]
@@ -195,12 +197,16 @@ def test_who_takes_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("nvidia", "content")
     case.decoder(case.memory, case.mask, case.targets, None)
     assert calls == ["fast"]
+    moving = Case("nvidia", "forward")
+    moving.decoder(moving.memory, moving.mask, moving.targets, None)
+    assert calls.pop() == calls[0] == "fast"
     case.decoder(case.memory, case.mask, case.targets, None, teacher=0.5)
     double = Targets(case.targets.mel.double(), case.targets.lengths)
     case.decoder.double()(case.memory.double(), case.mask, double, None)
-    monkeypatch.setitem(ATTENDING, "doubled", Part("doubled", Doubled, {"dim": 8}))
-    changed = Case("nvidia", "doubled")
-    assert_equal(changed.run(plain=False), changed.run(plain=True), 0.0, 0.0)
+    for other in (Part("doubled", Doubled, {"dim": 8}), ATTENTIONS.part("location_sensitive", dim=8, smoothing=True)):
+        monkeypatch.setitem(ATTENDING, "other", other)
+        changed = Case("nvidia", "other")
+        assert_equal(changed.run(plain=False), changed.run(plain=True), 0.0, 0.0)
     assert calls == ["fast"]
 
 

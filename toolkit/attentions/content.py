@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from toolkit.attentions.base import ATTENTIONS, Attention
-from toolkit.nn.additive_attention import AdditivePieces
+from toolkit.nn.additive_attention import AdditiveEnergies, AdditivePieces
+from toolkit.nn.attention_weights import context_of, masked_softmax
 from toolkit.nn.noise import Noise
 
 
@@ -30,21 +30,17 @@ class ContentAttention(Attention):
 
     def __init__(self, memory_dim: int, query_dim: int, output_dim: int, *, dim: int = 128) -> None:
         super().__init__()
-        self.query = nn.Linear(query_dim, dim, bias=False)
-        self.key = nn.Linear(memory_dim, dim)
-        self.energy = nn.Linear(dim, 1, bias=False)
+        self.energies = AdditiveEnergies(memory_dim, query_dim, dim)
 
     def start(self, memory: Tensor, mask: Tensor, noise: Noise | None, hard: bool = False) -> ContentState:
-        return ContentState(memory, self.key(memory), mask)
+        return ContentState(memory, self.energies.key(memory), mask)
 
     def forward(
         self, query: Tensor, output: Tensor, state: ContentState, allowed: Tensor | None = None
     ) -> tuple[Tensor, Tensor, ContentState]:
-        energies = self.energy(torch.tanh(self.query(query)[:, None] + state.keys)).squeeze(2)  # B S
-        mask = state.mask if allowed is None else state.mask | ~allowed
-        weights = torch.softmax(energies.masked_fill(mask, float("-inf")), dim=1)
-        context = torch.bmm(weights[:, None], state.memory).squeeze(1)  # B D
-        return context, weights, state
+        energies = self.energies(query, state.keys)
+        weights = masked_softmax(energies, state.mask, allowed)
+        return context_of(weights, state.memory), weights, state
 
     def pieces(self, state: ContentState) -> AdditivePieces:
-        return AdditivePieces(state.memory, state.keys, state.mask, self.query.weight, self.energy.weight[0])
+        return self.energies.pieces(state.memory, state.keys, state.mask)

@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from toolkit.attentions.base import ATTENTIONS, Attention
 from toolkit.errors import ConfigError
+from toolkit.nn.attention_weights import at_first_symbol, context_of, masked_softmax
 from toolkit.nn.noise import Noise
 
 FLOOR = -1e6  # of the logarithm of the prior: nobody gets there
@@ -72,9 +73,7 @@ class DynamicConvolutionAttention(Attention):
         self.register_buffer("prior", torch.tensor(taps[::-1]), persistent=False)  # the last tap sees the same symbol
 
     def start(self, memory: Tensor, mask: Tensor, noise: Noise | None, hard: bool = False) -> DcaState:
-        weights = torch.zeros(mask.shape, dtype=torch.promote_types(memory.dtype, torch.float32), device=memory.device)
-        weights[:, 0] = 1.0
-        return DcaState(memory, mask, weights)
+        return DcaState(memory, mask, at_first_symbol(memory))
 
     def forward(self, query: Tensor, output: Tensor, state: DcaState, allowed: Tensor | None = None) -> tuple[Tensor, Tensor, DcaState]:
         half = self.kernel_size // 2
@@ -83,11 +82,9 @@ class DynamicConvolutionAttention(Attention):
         moved = torch.bmm(seen, filters.transpose(1, 2))  # B S dynamic
         hidden = torch.tanh(self.static_hidden(self.static(seen.to(query.dtype))) + self.dynamic_hidden(moved.to(query.dtype)))
         energies = self.energy(hidden).squeeze(2).to(seen.dtype) + self._log_prior(state.weights)
-        mask = state.mask if allowed is None else state.mask | ~allowed
-        weights = torch.softmax(energies.masked_fill(mask, float("-inf")), dim=1)
+        weights = masked_softmax(energies, state.mask, allowed)
         shown = weights.to(state.memory.dtype)
-        context = torch.bmm(shown[:, None], state.memory).squeeze(1)
-        return context, shown, state._replace(weights=weights)
+        return context_of(shown, state.memory), shown, state._replace(weights=weights)
 
     def _log_prior(self, weights: Tensor) -> Tensor:
         """Last weights ``B S`` -> log of where the prior alone would go, ``B S``."""

@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from toolkit.attentions.base import ATTENTIONS, Attention
 from toolkit.errors import ConfigError, nearest
+from toolkit.nn.attention_weights import context_of
 from toolkit.nn.attention_window import confined
 from toolkit.nn.noise import Noise
 
@@ -69,8 +70,7 @@ class GmmAttention(Attention):
         distances = (places - means[..., None]) / widths[..., None]  # B K S
         weights = (shares[..., None] * torch.exp(-0.5 * distances.square())).sum(1).masked_fill(state.mask, 0.0)
         weights = confined(weights, allowed).to(state.memory.dtype)
-        context = torch.bmm(weights[:, None], state.memory).squeeze(1)
-        return context, weights, state._replace(means=means)
+        return context_of(weights, state.memory), weights, state._replace(means=means)
 
     def _mixture(self, query: Tensor, wide: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """Shares w / Z, steps d and widths s, each ``B K``."""

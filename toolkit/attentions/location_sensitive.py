@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from toolkit.attentions.base import ATTENTIONS, Attention
 from toolkit.errors import ConfigError
-from toolkit.nn.additive_attention import AdditivePieces
+from toolkit.nn.additive_attention import AdditiveEnergies, AdditivePieces
+from toolkit.nn.attention_weights import context_of, masked_softmax
 from toolkit.nn.noise import Noise
 
 
@@ -33,6 +35,8 @@ class LocationSensitiveAttention(Attention):
         dim: width A of the space where query, memory and location meet.
         filters, kernel_size: the convolution over past weights.
         previous: let the convolution see the last step's weights beside the cumulative ones.
+        sharpening: factor on the energies; above 1 weights gather on fewer symbols (Chorowski et al. 2015, section 2.3).
+        smoothing: weights are sigmoid(e), scaled to a sum of 1, in place of a softmax: they spread over more symbols (ibid.).
     """
 
     def __init__(
@@ -45,32 +49,33 @@ class LocationSensitiveAttention(Attention):
         filters: int = 32,
         kernel_size: int = 31,
         previous: bool = False,
+        sharpening: float = 1.0,
+        smoothing: bool = False,
     ) -> None:
         super().__init__()
-        if kernel_size % 2 == 0:
-            raise ConfigError(f"kernel_size: must be odd, got {kernel_size}; nearest: {kernel_size + 1}")
-        self.previous = previous
-        self.query = nn.Linear(query_dim, dim, bias=False)
-        self.key = nn.Linear(memory_dim, dim)
-        self.filters = nn.Conv1d(2 if previous else 1, filters, kernel_size, padding=kernel_size // 2, bias=False)
-        self.location = nn.Linear(filters, dim, bias=False)
-        self.energy = nn.Linear(dim, 1, bias=False)
+        if filters < 1:
+            raise ConfigError(f"filters: must be at least 1, got {filters}; nearest: attention content, which has none")
+        if not sharpening > 0:
+            raise ConfigError(f"sharpening: must be above 0, got {sharpening:g}")
+        self.previous, self.sharpening, self.smoothing = previous, sharpening, smoothing
+        self.energies = AdditiveEnergies(memory_dim, query_dim, dim, filters, kernel_size, 2 if previous else 1)
 
     def start(self, memory: Tensor, mask: Tensor, noise: Noise | None, hard: bool = False) -> LocationState:
         nowhere = memory.new_zeros(mask.shape)
-        return LocationState(memory, self.key(memory), mask, nowhere, nowhere)
+        return LocationState(memory, self.energies.key(memory), mask, nowhere, nowhere)
 
     def forward(
         self, query: Tensor, output: Tensor, state: LocationState, allowed: Tensor | None = None
     ) -> tuple[Tensor, Tensor, LocationState]:
         past = torch.stack([state.previous, state.cumulative], 1) if self.previous else state.cumulative[:, None]
-        location = self.location(self.filters(past).transpose(1, 2))  # B S A
-        energies = self.energy(torch.tanh(self.query(query)[:, None] + state.keys + location)).squeeze(2)  # B S
-        mask = state.mask if allowed is None else state.mask | ~allowed
-        weights = torch.softmax(energies.masked_fill(mask, float("-inf")), dim=1)
-        context = torch.bmm(weights[:, None], state.memory).squeeze(1)  # B D
-        return context, weights, state._replace(previous=weights, cumulative=state.cumulative + weights)
+        energies = self.sharpening * self.energies(query, state.keys, past)
+        if self.smoothing:
+            energies = F.logsigmoid(energies)  # whose softmax is sigmoids scaled to a sum of 1
+        weights = masked_softmax(energies, state.mask, allowed)
+        return context_of(weights, state.memory), weights, state._replace(previous=weights, cumulative=state.cumulative + weights)
 
-    def pieces(self, state: LocationState) -> AdditivePieces:
-        taps = torch.einsum("af,fck->ack", self.location.weight, self.filters.weight)  # convolution and projection in one
-        return AdditivePieces(state.memory, state.keys, state.mask, self.query.weight, self.energy.weight[0], taps, self.previous)
+    def pieces(self, state: LocationState) -> AdditivePieces | None:
+        if self.smoothing:
+            return None
+        pieces = self.energies.pieces(state.memory, state.keys, state.mask)
+        return pieces._replace(energy=pieces.energy * self.sharpening)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from toolkit.decoders.base import Output, StepDecoder, StopRule
 from toolkit.kernels.cuda_graphs import Replay
+from toolkit.nn.attention_window import attended
 from toolkit.nn.noise import Noise
 
 STEPS = 16  # of a block
@@ -84,12 +85,13 @@ class _Block:
         rows, new = len(memory), memory.new_zeros
         self.frame = new(rows, decoder.n_mels)
         self.active, self.lengths = limit > 0, torch.zeros_like(limit)
-        self.by_rule = torch.zeros_like(self.active)
+        self.by_rule, self.places = torch.zeros_like(self.active), torch.zeros_like(limit)
         self.frames, self.stops = new(STEPS, rows, decoder.reduction, decoder.n_mels), new(STEPS, rows)
         self.weights = new(STEPS, rows, memory.shape[1])
         self.held = [tensor.clone() for tensor in tensors(self.state)]  # of its own: one tensor may stand in a state twice
         self.state = replaced(self.state, iter(self.held))
-        self.run = Replay(self._steps, [*self.held, self.frame, self.active, self.lengths, self.by_rule], memory.device)
+        self.held += [self.frame, self.active, self.lengths, self.by_rule, self.places]
+        self.run = Replay(self._steps, self.held, memory.device)
 
     def __call__(self) -> None:
         """Fill ``frames``, ``stops`` and ``weights`` with those of the next steps."""
@@ -100,9 +102,11 @@ class _Block:
 
     def _steps(self) -> None:
         state, frame, active, lengths = self.state, self.frame, self.active, self.lengths
-        by_rule = self.by_rule
+        by_rule, places, window = self.by_rule, self.places, self.decoder.window
         for step in range(STEPS):
-            frames, stop_logit, weights, state = self.decoder.step(frame, state)
+            allowed = None if window is None else window.around(places, self.weights.shape[2])
+            frames, stop_logit, weights, state = self.decoder.step(frame, state, allowed)
+            places = attended(weights, places)
             frames = frames * active[:, None, None]
             frame = frames[:, -1]
             for buffer, value in ((self.frames, frames), (self.stops, stop_logit), (self.weights, weights * active[:, None])):
@@ -111,8 +115,8 @@ class _Block:
             lengths = torch.where(active, torch.minimum(lengths + frames.shape[1], self.limit), lengths)
             by_rule = by_rule | (active & stop)
             active = active & ~stop & (lengths < self.limit)
-        after = [*tensors(state), frame, active, lengths, by_rule]
-        for held, value in zip([*self.held, self.frame, self.active, self.lengths, self.by_rule], after, strict=True):
+        after = [*tensors(state), frame, active, lengths, by_rule, places]
+        for held, value in zip(self.held, after, strict=True):
             if held is not value:
                 held.copy_(value)
 

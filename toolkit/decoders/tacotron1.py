@@ -96,7 +96,7 @@ class Tacotron1Decoder(StepDecoder):
         state = self.start(memory, mask, noise, self.reduction, hard)
         previous = previous_frames(targets.mel, self.reduction)  # B T/r M
         if teacher < 1.0:
-            frames, stop_logits, weights = self._mixed(previous, state, teacher)
+            frames, stop_logits, weights = self.sampled(previous, state, teacher)
             return Output(frames[:, : targets.mel.shape[1]], targets.lengths, stop_logits, weights)
         rows: list[Tensor] = []
         aligned: list[Tensor] = []
@@ -107,19 +107,6 @@ class Tacotron1Decoder(StepDecoder):
         features, _ = self._refine(torch.stack(rows, 1), state.above)
         frames, stop_logits = self._project(features, self.reduction)
         return Output(frames[:, : targets.mel.shape[1]], targets.lengths, stop_logits, torch.stack(aligned, 1))
-
-    def _mixed(self, previous: Tensor, state: Tacotron1State, teacher: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames, stop logits and weights where a share of the rows of each step is fed its own last frame, not the true one."""
-        made: list[tuple[Tensor, Tensor, Tensor]] = []
-        for t, frame in enumerate(previous.unbind(1)):
-            if t:
-                rows = len(frame)
-                draws = frame.new_ones(rows, 1) if state.noise is None else state.noise.uniform("teacher", t, 1, rows, 1)[:, 0]
-                frame = torch.where(draws < teacher, frame, made[-1][0][:, -1])
-            *result, state = self.step(frame, state)
-            made.append((result[0], result[1], result[2]))
-        frames, stops, weights = zip(*made, strict=True)
-        return torch.cat(frames, 1), torch.stack(stops, 1), torch.stack(weights, 1)
 
     def _bottleneck(self, frames: Tensor, noise: Noise | None, start: int) -> Tensor:
         """Prenet output ``B T P`` of frames ``B T M``."""

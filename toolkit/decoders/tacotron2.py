@@ -113,13 +113,12 @@ class Tacotron2Decoder(StepDecoder):
         """The same, step by step: the twin of the fast path, and what runs where there is none."""
         state = self.start(memory, mask, noise, self.reduction, hard)
         previous = previous_frames(targets.mel, self.reduction)  # B T/r M
-        prenet = self.prenet(previous, noise, 0)
+        if teacher < 1.0:
+            mel, stops, aligned = self.sampled(previous, state, teacher)
+            return Output(mel[:, : targets.mel.shape[1]], targets.lengths, stops, aligned)
         features: list[Tensor] = []
         weights: list[Tensor] = []
-        for t in range(previous.shape[1]):
-            row = prenet[:, t]
-            if teacher < 1.0 and t > 0:
-                row = self._mixed(previous[:, t], features[-1], state, teacher)
+        for row in self.prenet(previous, noise, 0).unbind(1):
             feature, weight, state = self._recur(row, state)
             features.append(feature)
             weights.append(weight)
@@ -183,15 +182,6 @@ class Tacotron2Decoder(StepDecoder):
         first, second = draws.chunk(2, 2)
         return Keep(first, share), Keep(second, share)
 
-    def _mixed(self, true: Tensor, feature: Tensor, state: Tacotron2State, teacher: float) -> Tensor:
-        """Prenet output of the true previous frame or, in the share of rows without a teacher, of the predicted one."""
-        predicted = self._project(feature[:, None], self.reduction)[0][:, -1]
-        draws = (
-            true.new_ones(len(true), 1) if state.noise is None else state.noise.uniform("teacher", state.position, 1, len(true), 1)[:, 0]
-        )
-        row: Tensor = self.prenet(torch.where(draws < teacher, true, predicted)[:, None], state.noise, state.position)
-        return row[:, 0]
-
     def _project(self, features: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
         """Features ``B T/r H+D`` -> frames ``B T M``, stop logits ``B T/r``."""
         rows, steps, _ = features.shape
@@ -199,6 +189,8 @@ class Tacotron2Decoder(StepDecoder):
         return frames.reshape(rows, steps * reduction, self.n_mels), self.stop(features).squeeze(2)
 
     def path(self, memory: Tensor, mask: Tensor) -> str:
+        if self.window is not None:
+            return "torch: attention has a window"
         step = tacotron2_generation.native_step(self, memory, mask, None)
         return "torch" if step is None else f"native {self.execution.precision}"
 

@@ -21,6 +21,7 @@ from toolkit.kernels.decoder_step import MOST_PRENET_LAYERS, Affine, Generation,
 from toolkit.kernels.lstm_run import Weights
 from toolkit.kernels.native import library
 from toolkit.nn.additive_attention import AdditivePieces
+from toolkit.nn.attention_window import Window
 from toolkit.nn.execution import Execution
 from toolkit.nn.noise import Noise
 from toolkit.nn.prenet import Prenet
@@ -47,6 +48,7 @@ class Net(Protocol):
     frames: nn.Linear
     stop: nn.Linear
     execution: Execution
+    window: Window | None
     training: bool
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
@@ -72,10 +74,11 @@ def generate(
 ) -> Output | None:
     """The contract's ``generate``, or None where only the plain steps will do.
 
-    They run for another attention or a subclass with other steps, stop rules other than ``StopAtProbability``, GPUs and float64,
+    They run for another attention or a subclass with other steps, inside a window of attention, for stop rules other than
+    ``StopAtProbability``, GPUs and float64,
     without compiled kernels, and where somebody wants gradients.
     """
-    if type(stop_rule) is not StopAtProbability or not bool((limit > 0).any()):
+    if decoder.window is not None or type(stop_rule) is not StopAtProbability or not bool((limit > 0).any()):
         return None
     step = native_step(decoder, memory, mask, noise)
     if step is None:
@@ -109,7 +112,7 @@ def native_step(decoder: Net, memory: Tensor, mask: Tensor, noise: Noise | None)
     if found is None or not _is_plain(decoder, memory):
         return None
     pieces = decoder.attention.offered(decoder.attention.start(memory, mask, noise, hard=True))
-    if pieces is None or pieces.memory.shape != memory.shape:
+    if pieces is None or pieces.forward or pieces.memory.shape != memory.shape:
         return None
     precision = decoder.execution.precision
     packed = _PACKS.get(decoder, (found.path, precision), lambda: Packed(found, _weights(decoder), pieces, precision))

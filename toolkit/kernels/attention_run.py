@@ -1,8 +1,8 @@
 """Additive attention over many steps, forward and backward, for loops that query it step by step.
 
-Plain twins: ``LocationSensitiveAttention.forward`` and ``ContentAttention.forward``. The convolution over past weights and the
-projection behind it are one matrix. The tanh of all symbols, the largest thing in an attention, is not stored but computed again
-in the backward pass, for a chunk of steps at once, since it depends on nothing that the backward pass finds out.
+Plain twins: ``forward`` of ``LocationSensitiveAttention``, ``ContentAttention`` and ``ForwardAttention``. The convolution over past
+weights and the projection behind it are one matrix. The tanh of all symbols, the largest thing in an attention, is not stored but
+computed again in the backward pass, for a chunk of steps at once, since it depends on nothing that the backward pass finds out.
 
 Layout, with P = K // 2 zeros on both sides of the past::
 
@@ -14,6 +14,9 @@ Layout, with P = K // 2 zeros on both sides of the past::
         tap k of symbol s came from place s + k, so it is written there, and the columns are summed
 
         skewed   B C K S+2P   row k:  k zeros | tap k of s = 0 .. S-1 | zeros      what is never written stays 0
+
+Forward attention is a softmax too, of e + log r with r what the last weights have reached. So the gradient of r is that of e
+divided by r, and the gradient of the last weights the sum of it at s and at s + 1.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ from torch import Tensor
 from toolkit.kernels.cuda_graphs import Places
 from toolkit.kernels.products import Product
 from toolkit.nn.additive_attention import AdditivePieces
+from toolkit.nn.attention_weights import at_first_symbol
 
+TINY = torch.finfo(torch.float32).tiny
 BLOCK_VALUES = 2**20  # of the tanh of a block of steps in the backward pass: what stays in a cache
 
 
@@ -36,6 +41,13 @@ class Trace(NamedTuple):
     queries: Tensor  # T B A, projected
     weights: Tensor  # T B S
     sums: Tensor  # T B S, of the weights of all steps before
+
+
+def reached(last: Tensor) -> Tensor:
+    """Last weights ``* B S`` -> what forward attention has reached, above 0 everywhere."""
+    total = last.clone()
+    total[..., 1:] += last[..., :-1]
+    return total.clamp_(min=TINY)
 
 
 def windows(past: Tensor, kernel: int) -> Tensor:
@@ -55,6 +67,7 @@ class AttentionForward:
         self.keys = pieces.keys.reshape(rows * symbols, width)
         self.sum = pieces.memory.new_zeros(rows, symbols)
         self.past = _Past(pieces) if pieces.location is not None else None
+        self.last = at_first_symbol(pieces.memory) if pieces.forward else None
         self.tanh = torch.empty_like(self.keys)
 
     def open(self, start: int, stop: int) -> None:
@@ -75,7 +88,11 @@ class AttentionForward:
             torch.addmm(self.keys, self.past.windows.flatten(0, 1).flatten(1), self.past.taps, out=self.tanh)
             tanh += asked[:, None]
         energies = torch.mv(self.tanh.tanh_(), pieces.energy).view_as(self.sum)
+        if self.last is not None:
+            energies += reached(self.last).log_()
         torch.softmax(energies.masked_fill_(pieces.mask, float("-inf")), 1, out=weights)
+        if self.last is not None:
+            self.last.copy_(weights)
         context.copy_(torch.bmm(weights[:, None], pieces.memory)[:, 0])
         self.sum += weights
         if self.past is not None:
@@ -87,7 +104,7 @@ class AttentionForward:
 
     def changed(self) -> list[Tensor]:
         """What the steps of a chunk both read and change."""
-        return [self.sum, *([] if self.past is None else [self.past.padded])]
+        return [self.sum, *([] if self.past is None else [self.past.padded]), *([] if self.last is None else [self.last])]
 
 
 class _Past:
@@ -128,6 +145,7 @@ class AttentionBackward:
         self.tanh, self.slopes = new(self.block, rows, symbols, width), new(self.block, rows, symbols, width)
         self.into_energies = new(self.block, rows, symbols)
         self.past = None if pieces.location is None else _PastBackward(pieces, self.block)
+        self.reached = new(self.block, rows, symbols) if pieces.forward else None
 
     def step(self, t: int, into_context: Tensor, into_weights: Tensor | None) -> Tensor:
         """Gradients of the context ``B D`` and of the weights ``B S`` of step t -> that of the projected query ``B A``."""
@@ -139,7 +157,7 @@ class AttentionBackward:
             total += into_weights
         if self.past is not None:
             total += self.into_sum
-        if self.pieces.previous:
+        if self.pieces.previous or self.reached is not None:
             total += self.into_last
         into_energies = torch._softmax_backward_data(total, weights, 1, weights.dtype, grad_input=self.into_energies[k])
         if self.past is not None:
@@ -147,6 +165,10 @@ class AttentionBackward:
             self.into_sum += into_past[:, -1]
             if self.pieces.previous:
                 self.into_last.copy_(into_past[:, 0])
+        if self.reached is not None:
+            into_reached = (into_energies / self.reached[k]).masked_fill_(self.reached[k] <= TINY, 0.0)
+            self.into_last.copy_(into_reached)
+            self.into_last[:, :-1] += into_reached[:, 1:]
         torch.bmm(into_energies[:, None], self.slopes[k], out=queries[:, None])
         self.keys.addcmul_(self.slopes[k], into_energies[:, :, None])
         return queries
@@ -165,7 +187,9 @@ class AttentionBackward:
         tanh, slopes = self.tanh[: stop - start], self.slopes[: stop - start]
         torch.add(self.pieces.keys, self.queries[start:stop, :, None], out=tanh)
         if self.past is not None:
-            self.past.look(tanh, self.sums[start:stop], self._last(start, stop))
+            self.past.look(tanh, self.sums[start:stop], self._last(start, stop) if self.pieces.previous else None)
+        if self.reached is not None:
+            self.reached[: stop - start] = reached(self._last(start, stop))
         tanh.tanh_()
         torch.ops.aten.tanh_backward.grad_input(self.pieces.energy.expand_as(tanh), tanh, grad_input=slopes)
         if self.past is not None:
@@ -184,10 +208,8 @@ class AttentionBackward:
         """What the steps of a block both read and change."""
         return [self.into_sum, self.into_last, self.keys]
 
-    def _last(self, start: int, stop: int) -> Tensor | None:
-        """Weights of the step before each of a block."""
-        if not self.pieces.previous:
-            return None
+    def _last(self, start: int, stop: int) -> Tensor:
+        """Weights of the step before each of a block; no gradient goes on from those before the first."""
         return self.weights[start - 1 : stop - 1] if start else torch.cat([torch.zeros_like(self.sums[:1]), self.weights[: stop - 1]])
 
 

@@ -44,6 +44,7 @@ class Plan(NamedTuple):
     query_first: bool = False
     mask: Tensor | None = None  # bool B S; None without an attention
     previous: bool = False  # the location has a channel for the last weights
+    forward: bool = False  # weights are those of forward attention
 
 
 def attend_through(plan: Plan, known: Tensor, pieces: AdditivePieces, cells: Sequence[Weights]) -> tuple[Tensor, Tensor, Tensor]:
@@ -58,7 +59,7 @@ def attend_through(plan: Plan, known: Tensor, pieces: AdditivePieces, cells: Seq
     Returns:
         h of the last cell ``T B H``, contexts ``T B D``, weights ``T B S``.
     """
-    plan = plan._replace(mask=pieces.mask, previous=pieces.previous)
+    plan = plan._replace(mask=pieces.mask, previous=pieces.previous, forward=pieces.forward)
     flat = [tensor for cell in cells for tensor in cell]
     asked = (pieces.memory, pieces.keys, pieces.query, pieces.energy, pieces.location)
     result: tuple[Tensor, Tensor, Tensor] = _Loop.apply(plan, *asked, *flat, known)  # type: ignore[no-untyped-call]
@@ -148,7 +149,7 @@ def _sorted(plan: Plan, tensors: Sequence[Any]) -> tuple[AdditivePieces | None, 
     memory, keys, query, energy, location, *rest = tensors
     pieces, fed = None, 0
     if plan.mask is not None:
-        pieces = AdditivePieces(memory, keys, plan.mask, query, energy, location, plan.previous)
+        pieces = AdditivePieces(memory, keys, plan.mask, query, energy, location, plan.previous, plan.forward)
         fed = pieces.memory.shape[2]
     cells = []
     for _ in plan.keeps:

@@ -3,7 +3,8 @@
 
 The whole step is timed: encoder, decoder, postnet, losses, backward, clipping, Adam. ``independent`` is an ordinary eager model
 of the shapes that NVIDIA published (the "nvidia" wiring, dropout in the place of zoneout), to show that the twin is not slow:
-it may take 1.1 times as long. ``--frames 500 --wiring all`` are the figures of the documentation.
+it may take 1.1 times as long. ``--frames 500 --wiring all`` are the figures of the documentation, and ``--set attention=forward
+--set attention_conf={}`` those of another attention.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ class Sizes(NamedTuple):
 class Ours:
     """The feature predictor of ``paper.yaml`` and its optimiser, as the trainer runs them."""
 
-    def __init__(self, wiring: str, sizes: Sizes, device: str) -> None:
+    def __init__(self, wiring: str, sizes: Sizes, device: str, settings: Sequence[str]) -> None:
         torch.manual_seed(1)
-        system = load_system(PAPER, [f"decoder_conf.wiring={wiring}"])
+        system = load_system(PAPER, [f"decoder_conf.wiring={wiring}", *settings])
         self.task = Text2Mel(system, Vocabulary.made_up(SYMBOLS)).to(device)
         self.batch = to_device(self.task.made_up_batch(*sizes), torch.device(device))
         self.turn, self.device = Turn(self.task.parameters_of("main"), system.text2mel), device
@@ -150,18 +151,18 @@ class IndependentTraining:
         return float(loss.detach())
 
 
-def rivals(wiring: str, sizes: Sizes, device: str, paths: Sequence[str]) -> dict[str, Callable[[], float]]:
+def rivals(wiring: str, sizes: Sizes, device: str, paths: Sequence[str], settings: Sequence[str] = ()) -> dict[str, Callable[[], float]]:
     """A training step by each path; the first is what the others are compared with."""
-    ours = Ours(wiring, sizes, device) if set(paths) & set(PATHS) else None
+    ours = Ours(wiring, sizes, device, settings) if set(paths) & set(PATHS) else None
     steps: dict[str, Callable[[], float]] = {path: partial(ours.step, path) for path in paths if ours and path in PATHS}
     if "independent" in paths:
         steps["independent"] = IndependentTraining(sizes, device).step
     return steps
 
 
-def two_steps(path: str, wiring: str, sizes: Sizes, device: str) -> None:
+def two_steps(path: str, wiring: str, sizes: Sizes, device: str, settings: Sequence[str]) -> None:
     """What a child process runs to measure its memory; the second step has Adam's moments from the start."""
-    step = rivals(wiring, sizes, device, [path])[path]
+    step = rivals(wiring, sizes, device, [path], settings)[path]
     step()
     step()
 
@@ -171,10 +172,10 @@ def compare(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     sizes = Sizes(options.batch, options.symbols, options.frames)
     for wiring in WIRINGS if options.wiring == "all" else (options.wiring,):
         paths = (*PATHS, "independent") if wiring == "nvidia" else PATHS
-        seconds = interleaved(rivals(wiring, sizes, options.device, paths), options.rounds)
+        seconds = interleaved(rivals(wiring, sizes, options.device, paths, options.set), options.rounds)
         for row in compared(seconds, wiring=wiring, **sizes._asdict()):
             if options.device == "cpu" and not options.no_memory:
-                row["peak_MB"] = round(peak_memory(two_steps, row["path"], wiring, sizes, options.device) / 2**20)
+                row["peak_MB"] = round(peak_memory(two_steps, row["path"], wiring, sizes, options.device, options.set) / 2**20)
             yield row
 
 
@@ -199,6 +200,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150, help="length of the speech (default: %(default)s)")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--no-memory", action="store_true", help="leave out the child processes that measure peak memory")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another attention, say, in place of paper.yaml's")
     parser.add_argument("--growth", action="store_true", help="curves over text length, batch, frames and threads instead")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
