@@ -82,11 +82,16 @@ def test_losses_by_hand() -> None:
     torch.testing.assert_close(losses["voicing"], 4 * entropy)
 
 
-def test_frames_past_the_durations_are_cut_or_empty() -> None:
+def test_every_symbol_for_as_long_as_it_lasts() -> None:
     spoken, weights = spread(torch.eye(3)[None], torch.tensor([[1, 0, 2]]), 5)
     assert weights[0].argmax(1).tolist() == [0, 2, 2, 2, 2]
     assert torch.equal(spoken[0, :3, :3], torch.eye(3)[[0, 2, 2]])
-    assert spread(torch.eye(3)[None], torch.tensor([[1, 0, 2]]), 2)[0].shape == (1, 2, 6)
+
+
+def test_the_limit_changes_nothing_before_it() -> None:
+    decoder = built().eval()
+    whole, cut = (decoder.generate(memory(), MASK, torch.tensor([limit, 99]), RULE, None) for limit in (99, 3))
+    assert int(whole.lengths[0]) > 3 and torch.equal(whole.mel[0, :3], cut.mel[0, :3]) and not cut.mel[0, 3:].any()
 
 
 def test_it_learns_planted_durations_and_melodies() -> None:

@@ -14,6 +14,7 @@ from toolkit.errors import ConfigError
 Doubles = NDArray[np.float64]
 
 PERIODS = 3  # of the lowest pitch in a window
+REFERENCE = 150.0  # Hz, the F0 whose logarithm parts that learn it count from
 HIGHEST_USED = 4000.0  # Hz; what lies above is noise for this purpose
 FINENESS = 4  # values of the autocorrelation for each sample
 BLOCK = 128  # frames worked on at a time

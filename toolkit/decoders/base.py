@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from toolkit.audio.mel import MelSettings
+from toolkit.errors import ConfigError
+from toolkit.nn.attention_window import Window, attended
 from toolkit.nn.execution import Execution
+from toolkit.nn.masks import padding_mask
 from toolkit.nn.noise import Noise
 from toolkit.registry import Registry
 
@@ -57,11 +60,11 @@ class StopAtProbability:
 class Decoder(nn.Module):
     """Memory -> mel frames.
 
-    Wired: ``memory_dim``, ``n_mels``, ``attention`` (an unbuilt part; the decoder knows the sizes it needs) and
-    ``reduction``, the largest number of frames a step emits. Attributes: ``execution`` says how ``generate`` runs, who
-    synthesizes sets it; ``needs`` names the targets beside the mel that training takes (``durations``, ``f0``);
-    ``makes_spectrum`` is False where the frames are other conditions for a vocoder, such as linguistic ones; ``memory_width``
-    is the only width of memory that it reads, None for any.
+    Wired: ``memory_dim``, ``n_mels``, ``attention`` (an unbuilt part; the decoder knows the sizes it needs; for one that names
+    none, a configuration has ``attention: null``) and ``reduction``, the largest number of frames a step emits.
+    Attributes: ``execution`` says how ``generate`` runs, who synthesizes sets it; ``needs`` names the targets beside the mel that
+    training takes (``durations``, ``f0``); ``makes_spectrum`` is False where the frames are other conditions for a vocoder, such
+    as linguistic ones; ``memory_width`` is the only width of memory that it reads, None for any.
     """
 
     execution: Execution = Execution()
@@ -105,10 +108,14 @@ class Decoder(nn.Module):
 
 
 class StepDecoder(Decoder):
-    """A decoder that is autoregressive: it defines ``start`` and ``step``, and ``forward`` equals the loop over them."""
+    """A decoder that is autoregressive: it defines ``start`` and ``step``, and ``forward`` equals the loop over them.
+
+    ``window`` confines attention in ``generate``; who synthesizes sets it.
+    """
 
     reduction: int
     n_mels: int
+    window: Window | None = None
 
     def start(self, memory: Tensor, mask: Tensor, noise: Noise | None, reduction: int, hard: bool = False) -> Any:
         """The state before the first step."""
@@ -117,6 +124,28 @@ class StepDecoder(Decoder):
     def step(self, frame: Tensor, state: Any, allowed: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Any]:
         """Last frame ``B M`` -> frames ``B r M``, stop logit ``B``, weights ``B S``, state."""
         raise NotImplementedError
+
+    def sampled(self, previous: Tensor, state: Any, teacher: float) -> tuple[Tensor, Tensor, Tensor]:
+        """All steps where a share of the rows of each is fed its own last frame, not the true one (scheduled sampling).
+
+        Args:
+            previous: true last frames ``B T/r M``.
+            state: the one before the first step, with ``noise``.
+            teacher: the share that is fed the true one.
+
+        Returns:
+            Frames ``B T M``, stop logits ``B T/r``, weights ``B T/r S``.
+        """
+        made: list[tuple[Tensor, Tensor, Tensor]] = []
+        for t, frame in enumerate(previous.unbind(1)):
+            if t:
+                rows = len(frame)
+                draws = frame.new_ones(rows, 1) if state.noise is None else state.noise.uniform("teacher", t, 1, rows, 1)[:, 0]
+                frame = torch.where(draws < teacher, frame, made[-1][0][:, -1])
+            *result, state = self.step(frame, state)
+            made.append((result[0], result[1], result[2]))
+        frames, stops, weights = zip(*made, strict=True)
+        return torch.cat(frames, 1), torch.stack(stops, 1), torch.stack(weights, 1)
 
     def replayable(self, memory: Tensor, mask: Tensor, stop_rule: StopRule) -> bool:
         """True where a step and the stop rule are known never to wait for the device, so that a GPU may take many steps as one graph."""
@@ -137,9 +166,12 @@ class StepDecoder(Decoder):
             return replayed_generation.generate(self, memory, mask, limit, stop_rule, noise, on_frames)
         state = self.start(memory, mask, noise, self.reduction, hard=True)
         frame = memory.new_zeros(memory.shape[0], self.n_mels)
+        places = torch.zeros_like(limit)
         run = _Run(limit)
         while run.active.any():
-            frames, stop_logit, weights, state = self.step(frame, state)
+            allowed = None if self.window is None else self.window.around(places, mask.shape[1])
+            frames, stop_logit, weights, state = self.step(frame, state, allowed)
+            places = attended(weights, places)
             frames = frames * run.active[:, None, None]
             frame = frames[:, -1]
             if on_frames is not None:
@@ -174,6 +206,57 @@ class _Run:
     def output(self) -> Output:
         reasons = ["stop" if stopped else "limit" for stopped in self.by_rule.tolist()]
         return Output(torch.cat(self.frames, 1), self.lengths, torch.stack(self.stops, 1), torch.stack(self.weights, 1), reasons)
+
+
+class PlannedDecoder(Decoder):
+    """A decoder that is taught how many frames each symbol has, and predicts that when it speaks.
+
+    It makes every frame, and ends where the durations do or at the limit; the stop rule is not asked. It defines ``plan`` and
+    ``perform``.
+    """
+
+    needs: tuple[str, ...] = ("durations",)
+
+    def __init__(self, reduction: int) -> None:
+        super().__init__()
+        if reduction != 1:
+            raise ConfigError(f"a decoder that plans durations makes every frame, reduction must be 1, got {reduction}")
+
+    def plan(self, memory: Tensor, mask: Tensor) -> Tensor:
+        """Frames of each symbol, int64 ``B S``, 0 on padding; together at least one."""
+        raise NotImplementedError
+
+    def perform(self, memory: Tensor, mask: Tensor, durations: Tensor, lengths: Tensor) -> Output:
+        """The first ``lengths`` ``B`` frames of what has these ``durations``; all else is predicted."""
+        raise NotImplementedError
+
+    def generate(
+        self,
+        memory: Tensor,
+        mask: Tensor,
+        limit: Tensor,
+        stop_rule: StopRule,
+        noise: Noise | None,
+        on_frames: Callable[[Tensor], None] | None = None,
+    ) -> Output:
+        durations = self.plan(memory, mask)
+        wanted = durations.sum(1)
+        output = self.perform(memory, mask, durations, torch.minimum(wanted, limit))
+        if on_frames is not None:
+            for frame in output.mel.unbind(1):
+                on_frames(frame[:, None])
+        return output._replace(stopped_by=["limit" if cut else "stop" for cut in (wanted > limit).tolist()])
+
+
+STOP_LOGIT = 20.0  # of a stop token that is sure
+
+
+def planned_output(mel: Tensor, lengths: Tensor, weights: Tensor) -> Output:
+    """Zeros after each row's end, and a stop token that says where that is. ``mel`` ``B T M``, ``weights`` ``B T S``."""
+    past = padding_mask(lengths, mel.shape[1])[..., None]
+    steps = torch.arange(mel.shape[1], device=lengths.device)[None]
+    stop = torch.where(steps < lengths[:, None] - 1, -STOP_LOGIT, STOP_LOGIT).to(mel.dtype)
+    return Output(mel.masked_fill(past, 0.0), lengths, stop, weights.masked_fill(past, 0.0))
 
 
 def previous_frames(mel: Tensor, reduction: int) -> Tensor:

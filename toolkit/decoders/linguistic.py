@@ -11,33 +11,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from toolkit.audio.f0 import continuous_log_f0
+from toolkit.audio.f0 import REFERENCE, continuous_log_f0
 from toolkit.audio.mel import MelSettings
-from toolkit.decoders.base import DECODERS, Decoder, Output, StopRule, Targets
+from toolkit.decoders.base import DECODERS, Output, PlannedDecoder, Targets, planned_output
 from toolkit.errors import ConfigError
 from toolkit.nn.duration_model import UNIT, DurationModel
+from toolkit.nn.durations import TIMING, symbols_of_frames, timing
 from toolkit.nn.f0_model import F0Model
 from toolkit.nn.masks import padding_mask
 from toolkit.nn.noise import Noise
 from toolkit.text.linguistic import COLUMN, PAUSE, WIDTH
 
-REFERENCE = 150.0  # Hz, the F0 whose value is 0
-LONGEST = math.log1p(200.0)  # of the duration's value, which is 1 for 200 frames
-TIMING, MELODY = 3, 2  # values of a frame beside its symbol's context
-STOP_LOGIT = 20.0
+MELODY = 2  # values of a frame beside its symbol's context and its timing
 PAUSE_COLUMN = COLUMN[f"this.{PAUSE}"]
 
 
 @DECODERS.register("linguistic")
-class LinguisticDecoder(Decoder):
+class LinguisticDecoder(PlannedDecoder):
     """Linguistic contexts, durations and log F0 of frames, as WaveNet was conditioned on (WaveNet, appendix B).
 
     A frame is its symbol's context; its position in the symbol, counted from both ends as shares of the duration; ln(1 +
@@ -71,11 +66,9 @@ class LinguisticDecoder(Decoder):
         f0_weight: float = 1.0,
         voicing_weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(reduction)
         if memory_dim != WIDTH:
             raise ConfigError(f"the linguistic decoder reads a memory of {WIDTH} values, got {memory_dim}; set encoder: linguistic")
-        if reduction != 1:
-            raise ConfigError(f"the linguistic decoder makes every frame, reduction must be 1, got {reduction}")
         if duration_lstm % 2:
             raise ConfigError(f"duration_lstm: units of both directions, must be even, got {duration_lstm}; nearest: {duration_lstm + 1}")
         if f0_cycles < 1 or f0_layers % f0_cycles:
@@ -106,35 +99,16 @@ class LinguisticDecoder(Decoder):
         durations = self.duration_model(memory, (~mask).sum(1)).masked_fill(mask, 0.0)
         true = targets.durations.to(durations) / UNIT
         extra = {"durations": durations, "true_durations": true, "f0": f0, "voicing": voicing, "melody": melody}
-        return self._output(torch.cat([contexts, melody], 2), targets.lengths, weights)._replace(extra=extra)
+        return planned_output(torch.cat([contexts, melody], 2), targets.lengths, weights)._replace(extra=extra)
 
-    def generate(
-        self,
-        memory: Tensor,
-        mask: Tensor,
-        limit: Tensor,
-        stop_rule: StopRule,
-        noise: Noise | None,
-        on_frames: Callable[[Tensor], None] | None = None,
-    ) -> Output:
+    def plan(self, memory: Tensor, mask: Tensor) -> Tensor:
         least = (memory[..., PAUSE_COLUMN] < 0.5).long()
-        durations = self.duration_model.frames(memory, (~mask).sum(1), least).masked_fill(mask, 0)
-        wanted = durations.sum(1)
-        lengths = torch.minimum(wanted, limit)
+        return self.duration_model.frames(memory, (~mask).sum(1), least).masked_fill(mask, 0)
+
+    def perform(self, memory: Tensor, mask: Tensor, durations: Tensor, lengths: Tensor) -> Output:
         contexts, weights = spread(memory, durations, int(lengths.max()))
         melody = torch.stack(self.f0_model.generate(contexts), 2)
-        output = self._output(torch.cat([contexts, melody], 2), lengths, weights)
-        if on_frames is not None:
-            for frame in output.mel.unbind(1):
-                on_frames(frame[:, None])
-        return output._replace(stopped_by=["limit" if cut else "stop" for cut in (wanted > limit).tolist()])
-
-    def _output(self, conditions: Tensor, lengths: Tensor, weights: Tensor) -> Output:
-        """Zeros after each row's end, and a stop token that says where that is."""
-        past = padding_mask(lengths, conditions.shape[1])[..., None]
-        steps = torch.arange(conditions.shape[1], device=lengths.device)[None]
-        stop = torch.where(steps < lengths[:, None] - 1, -STOP_LOGIT, STOP_LOGIT).to(conditions.dtype)
-        return Output(conditions.masked_fill(past, 0.0), lengths, stop, weights.masked_fill(past, 0.0))
+        return planned_output(torch.cat([contexts, melody], 2), lengths, weights)
 
     def losses(self, output: Output, targets: Targets) -> dict[str, Tensor]:
         """``duration`` over symbols, ``f0`` and ``voicing`` over frames: weighted sums over the batch."""
@@ -158,17 +132,12 @@ def spread(memory: Tensor, durations: Tensor, frames: int) -> tuple[Tensor, Tens
         frames: T; what lasts longer is cut off, what ends sooner goes on with its last symbol.
 
     Returns:
-        ``B T D+3``: contexts, shares of the symbol that end with this frame and begin with it, ln(1 + duration) in units of
-        LONGEST; and 1 where a frame belongs to a symbol, ``B T S``.
+        ``B T D+3``: contexts and ``timing``; and 1 where a frame belongs to a symbol, ``B T S``.
     """
-    ends = durations.cumsum(1)
-    time = torch.arange(frames, device=memory.device)
-    at = torch.searchsorted(ends, time.expand(len(ends), -1).contiguous(), right=True).clamp(max=ends.shape[1] - 1)  # B T
-    contexts, lasts = memory.gather(1, at[..., None].expand(-1, -1, memory.shape[2])), durations.gather(1, at)
-    passed = time - (ends.gather(1, at) - lasts)
-    shares = torch.stack([passed + 1, lasts - passed], 2) / lasts.clamp(min=1)[..., None]
-    timing = torch.cat([shares, torch.log1p(lasts)[..., None] / LONGEST], 2).to(memory.dtype)
-    return torch.cat([contexts, timing], 2), F.one_hot(at, memory.shape[1]).to(memory.dtype)
+    at = symbols_of_frames(durations, frames)
+    contexts = memory.gather(1, at[..., None].expand(-1, -1, memory.shape[2]))
+    weights = F.one_hot(at, memory.shape[1]).to(memory.dtype)
+    return torch.cat([contexts, timing(durations, at).to(memory.dtype)], 2), weights
 
 
 def _melody(hertz: Tensor, lengths: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class DurationModel(nn.Module):
         made: Tensor = self.last(over_lengths(self.lstm, contexts, lengths))
         return made.squeeze(2)
 
-    def frames(self, contexts: Tensor, lengths: Tensor, least: Tensor) -> Tensor:
-        """Whole frames, int64 ``B S``, at least ``least`` ``B S``."""
-        predicted = UNIT * self(contexts, lengths).clamp(max=LONGEST)
+    def frames(self, contexts: Tensor, lengths: Tensor, least: Tensor, speed: float = 1.0) -> Tensor:
+        """Whole frames, int64 ``B S``, at least ``least`` ``B S``; ``speed`` times as fast."""
+        predicted = UNIT / speed * self(contexts, lengths).clamp(max=LONGEST)
         return torch.maximum(predicted.round().long(), least)
