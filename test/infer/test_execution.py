@@ -12,6 +12,7 @@ from toolkit.infer import speak
 from toolkit.infer.load import load_config
 from toolkit.infer.options import add_settings
 from toolkit.nn import execution
+from toolkit.nn.attention_window import Window
 from toolkit.nn.execution import Execution
 from toolkit.tasks.schema import load_system
 
@@ -30,6 +31,8 @@ def test_the_default_changes_nothing() -> None:
         ("threads=0", "^synthesis.threads: must be from 1 to 1024, got 0$"),
         ("folds=1000", "^synthesis.folds: must be from 1 to 256, got 1000$"),
         ("folds=many", "^synthesis.folds: .*got 'many'"),
+        ("window={forward: 0}", "^synthesis.window.forward: symbols, must be at least 1 .*got 0; null for all$"),
+        ("window={backwards: 2}", "^synthesis.window.backwards: .*did you mean 'backward'"),
     ],
 )
 def test_a_wrong_setting_is_one_line(assignment: str, message: str) -> None:
@@ -49,6 +52,12 @@ def test_short_options_are_settings_and_the_last_word_counts() -> None:
 def test_old_experiments_without_these_settings_load(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(MINI.read_text(encoding="utf-8"))
     assert load_config(tmp_path).synthesis.precision == "fp32"
+
+
+def test_a_window_needs_a_decoder_that_attends_step_by_step() -> None:
+    assert load_system(MINI, ["synthesis.window={backward: 0, forward: null}"]).synthesis.window == Window(0, None)
+    with pytest.raises(ConfigError, match="^.*synthesis.window: decoder 'linguistic' does not attend step by step; set it to null$"):
+        load_system(MINI.parent / "paper_wavenet_linguistic.yaml", ["synthesis.window={}"])
 
 
 def test_never_more_workers_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:

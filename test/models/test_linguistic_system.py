@@ -64,7 +64,7 @@ def test_the_published_sizes() -> None:
     assert prod(system.vocoder.knobs["scales"]) == system.features.hop
     with torch.device("meta"):
         vocoder = Mel2Wav(system).vocoder
-    assert vocoder.receptive_field == 6139 and vocoder.mixtures == 10 and system.vocoder.knobs["target_scale"] == 127.5
+    assert vocoder.receptive_field == 6139 and vocoder.head.outputs == 30 and system.vocoder.knobs["target_scale"] == 127.5
     assert system.condition_dim == vocoder.normaliser.mean.numel() == WIDTH + 5
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -16,12 +16,15 @@ from torch.nn.utils.rnn import pad_sequence
 from toolkit.audio import wave as wave_files
 from toolkit.data import kaldi
 from toolkit.data.batches import Counts, TextMelBatch, WaveBatch
+from toolkit.data.names import Names
 from toolkit.data.store import FeatureStore
+from toolkit.data.voices import Voice, Voices
 from toolkit.errors import DataError
 from toolkit.nn.noise import seed_of
 
 Key = tuple[int, int, int]
-REMEDIES = {"durations": "run: toolkit align", "f0": "set extras: [f0] and extract features again"}
+TITLES = {"f0": "F0", "energy": "energy"}  # of what has a value for each frame
+REMEDIES = {"durations": "run: toolkit align"} | {name: f"add {name} to extras and extract features again" for name in TITLES}
 
 
 class _Utterances:
@@ -54,12 +57,27 @@ class TextMelData(_Utterances):
     Args:
         folder: a data directory with ``feats.scp`` and ``utt2num_frames``.
         encode: text -> symbol ids with ``<eos>``.
-        needs: what each utterance has beside its mel: ``durations`` (frames of each symbol), ``f0`` (Hz of each frame, 0 unvoiced).
+        needs: what each utterance has beside its mel: ``durations`` (frames of each symbol), ``f0`` (Hz of each frame, 0 unvoiced),
+            ``energy`` (of each frame).
+        tables: the speakers and languages that the model knows, where it is conditioned on them.
+        vector: values of the vector that it is conditioned on.
     """
 
-    def __init__(self, folder: Path, encode: Callable[[str], list[int]], hop: int, needs: Sequence[str] = ()) -> None:
+    voices: Voices | None = None  # of a model that is conditioned on none, nobody asks
+
+    def __init__(
+        self,
+        folder: Path,
+        encode: Callable[[str], list[int]],
+        hop: int,
+        needs: Sequence[str] = (),
+        tables: Mapping[str, Names] | None = None,
+        vector: int | None = None,
+    ) -> None:
         super().__init__(folder)
         self.hop = hop
+        if tables or vector:
+            self.voices = Voices(folder, self.ids, tables or {}, vector)
         self.tokens = lru_cache(maxsize=None)(lambda index: encode(self.utterances[index].text))
         for name in needs:
             if not (folder / f"{name}.scp").is_file():
@@ -82,10 +100,15 @@ class TextMelData(_Utterances):
             counts=counts,
             key=key,
             **{name: pad_sequence([self._beside(name, i) for i in members], batch_first=True) for name in self.more},
+            **({} if self.voices is None else self.voices.tensors(members)),
         )
 
+    def voice(self, index: int) -> Voice:
+        """How an utterance is to be spoken, as far as the model asks."""
+        return Voice() if self.voices is None else self.voices.voice(index)
+
     def _beside(self, name: str, index: int) -> Tensor:
-        """Durations or F0 of one utterance, as long as its symbols or frames."""
+        """Durations, F0 or energy of one utterance, as long as its symbols or frames."""
         key, frames = self.utterances[index].id, self.lengths[index]
         values = self.more[name].load(key)
         symbols = len(self.tokens(index))
@@ -93,8 +116,8 @@ class TextMelData(_Utterances):
             raise DataError(
                 f"{key}: durations of {len(values)} symbols and {int(values.sum())} frames, it has {symbols} and {frames}; align again"
             )
-        if name == "f0" and len(values) != frames:
-            raise DataError(f"{key}: F0 of {len(values)} frames, it has {frames}; extract features again")
+        if name in TITLES and len(values) != frames:
+            raise DataError(f"{key}: {TITLES[name]} of {len(values)} frames, it has {frames}; extract features again")
         return torch.from_numpy(values).long() if name == "durations" else torch.from_numpy(values)
 
 

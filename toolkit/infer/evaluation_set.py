@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.audio import wave as wave_files
+from toolkit.data.voices import Voice
 from toolkit.data.writing import atomic, write_text
 from toolkit.infer.gta import Forced, force
 from toolkit.infer.load import griffin_lim
@@ -27,20 +28,24 @@ def choose(count: int, wanted: int) -> list[int]:
     return [i * count // wanted for i in range(wanted)]
 
 
-def speak_evaluation_set(text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path, out: Path, utterances: int) -> list[str]:
+def speak_evaluation_set(
+    text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path, out: Path, utterances: int, voice: Voice | None = None
+) -> list[str]:
     """Write waves of every system, the arrays that pictures need, and ``utterances.jsonl``; returns lines that sum it up.
 
     ``free``: text -> mel -> vocoder; ``free_griffin_lim`` the same through Griffin-Lim; ``forced``: teacher-forced mel ->
     vocoder; ``copy``: the recording's mel -> vocoder. Where the predictor makes no spectrum but other conditions, there is
-    neither Griffin-Lim nor a copy. Waves end after ``synthesis.max_seconds``.
+    neither Griffin-Lim nor a copy. Waves end after ``synthesis.max_seconds``. Free running has the speaker, language and vector
+    of each recording, and where ``voice`` says something, that.
     """
     source = text2mel.data(data)
     chosen = choose(len(source), utterances)
     keys = [source.utterances[i].id for i in chosen]
     texts = [source.utterances[i].text for i in chosen]
     seeds = [utterance_seed(text2mel.system.seed, key) for key in keys]
+    voices = [(voice or Voice()).over(source.voice(i)) for i in chosen]
     begin = time.perf_counter()
-    spoken = predict_mels(text2mel, texts, seeds)
+    spoken = predict_mels(text2mel, texts, seeds, voices=voices)
     mel_seconds = time.perf_counter() - begin
     forced = force(text2mel, source, chosen)
     free, true, lines = [s.mel for s in spoken], [source.mel(i) for i in chosen], list[str]()
@@ -57,8 +62,8 @@ def speak_evaluation_set(text2mel: Text2Mel, mel2wav: Mel2Wav | None, data: Path
     how = {"precision": settings.precision, "folds": settings.folds, "max_seconds": settings.max_seconds}
     rows = [
         {"id": key, "text": text, "stopped_by": result.stopped_by, "frames": len(result.mel), "seconds": len(result.mel) * rate,
-         "reference_seconds": len(mel) * rate, "seed": seed, **how}
-        for key, text, result, mel, seed in zip(keys, texts, spoken, true, seeds, strict=True)
+         "reference_seconds": len(mel) * rate, "seed": seed, **how, **voice.named()}
+        for key, text, result, mel, seed, voice in zip(keys, texts, spoken, true, seeds, voices, strict=True)
     ]  # fmt: skip
     write_text(out / "utterances.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     missed = sum(result.stopped_by == "limit" for result in spoken)

@@ -79,7 +79,8 @@ def force(task: Text2Mel, data: TextMelData, members: Sequence[int] | None = Non
 def gap(task: Text2Mel, data: TextMelData, forced: FeatureStore) -> dict[str, float]:
     """How far free running is from teacher forcing on dev: error of the forced frames, and both lengths."""
     keys, texts = [u.id for u in data.utterances], [u.text for u in data.utterances]
-    free = predict_mels(task, texts, [utterance_seed(task.system.seed, key) for key in keys])
+    seeds, voices = [utterance_seed(task.system.seed, key) for key in keys], [data.voice(i) for i in range(len(data))]
+    free = predict_mels(task, texts, seeds, voices=voices)
     ratios = [len(spoken.mel) / data.lengths[i] for i, spoken in enumerate(free)]
     measured = {
         "utterances": len(keys),

@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from torch import nn
 
+from toolkit.decoders.base import StepDecoder
 from toolkit.errors import CheckpointError, ConfigError
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.schema import System, load_system
 from toolkit.tasks.text2mel import Text2Mel
-from toolkit.train.checkpoint import best_weights
+from toolkit.train.checkpoint import best_weights, fill
 from toolkit.vocoders import VOCODERS
 
 CONFIG = "config.yaml"
@@ -30,13 +31,16 @@ def load_config(experiment: Path, assignments: Sequence[str] = ()) -> System:
 def load_text2mel(experiment: Path, device: str = "cpu", assignments: Sequence[str] = ()) -> Text2Mel:
     """The trained feature predictor, in eval mode."""
     task = Text2Mel.from_folder(load_config(experiment, assignments), experiment)
-    task.model.decoder.execution = task.system.synthesis.execution
+    synthesis, decoder = task.system.synthesis, task.model.decoder
+    decoder.execution = synthesis.execution
+    if isinstance(decoder, StepDecoder):
+        decoder.window = synthesis.window
     return _trained(task, experiment / Text2Mel.name, device)
 
 
 def load_mel2wav(experiment: Path, device: str = "cpu", assignments: Sequence[str] = ()) -> Mel2Wav:
     """The vocoder, in eval mode; trained where there is something to train."""
-    task = Mel2Wav.from_folder(load_config(experiment, assignments), experiment)
+    task = Mel2Wav.from_folder(load_config(experiment, assignments), experiment, judged=False)
     task.vocoder.execution = task.system.synthesis.execution
     if not task.vocoder.trainable:
         return task.to(device).eval()
@@ -63,6 +67,6 @@ def griffin_lim(system: System) -> Mel2Wav:
 
 
 def _trained(task: T, folder: Path, device: str) -> T:
-    weights, _ = best_weights(folder)
-    task.load_state_dict(weights)
+    weights, meta = best_weights(folder)
+    fill(task, {name: weight for name, weight in weights.items() if not name.startswith(Mel2Wav.training_only)}, meta["path"])
     return task.to(device).eval()

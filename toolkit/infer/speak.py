@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
+from toolkit.data.voices import Voice
 from toolkit.nn.execution import Execution, torch_threads
 from toolkit.nn.noise import Noise
 from toolkit.tasks.mel2wav import Mel2Wav
@@ -39,25 +40,29 @@ def threads_for(part: nn.Module, execution: Execution) -> int:
     return min(execution.workers, torch.get_num_threads()) if size >= LARGE else 1
 
 
-def predict_mels(task: Text2Mel, texts: Sequence[str], seeds: Sequence[int], batch: int = 32) -> list[SpokenMel]:
-    """Free-running prediction of each text with its own seed.
+def predict_mels(
+    task: Text2Mel, texts: Sequence[str], seeds: Sequence[int], batch: int = 32, voices: Sequence[Voice] | None = None
+) -> list[SpokenMel]:
+    """Free-running prediction of each text with its own seed, in its own voice where the model has several.
 
     Raises:
         DataError: a text has nothing to say, or symbols that the voice does not know.
+        ConfigError: a voice is none of the model's.
     """
     with torch_threads(threads_for(task.model.decoder, task.model.decoder.execution)):
-        return _predict(task, texts, seeds, batch)
+        return _predict(task, texts, seeds, batch, [Voice()] * len(texts) if voices is None else voices)
 
 
 @torch.inference_mode()
-def _predict(task: Text2Mel, texts: Sequence[str], seeds: Sequence[int], batch: int) -> list[SpokenMel]:
+def _predict(task: Text2Mel, texts: Sequence[str], seeds: Sequence[int], batch: int, voices: Sequence[Voice]) -> list[SpokenMel]:
     encoded = [task.frontend(text) for text in texts]
     spoken: list[SpokenMel | None] = [None] * len(texts)
     device = next(task.parameters()).device
     for rows in _by_length([len(tokens) for tokens in encoded], batch):
         tokens = pad_sequence([torch.tensor(encoded[i]) for i in rows], batch_first=True).to(device)
         lengths = torch.tensor([len(encoded[i]) for i in rows], device=device)
-        prediction = task.generate(tokens, lengths, Noise.of_rows([seeds[i] for i in rows], device))
+        conditions = task.conditions([voices[i] for i in rows])
+        prediction = task.generate(tokens, lengths, Noise.of_rows([seeds[i] for i in rows], device), conditions)
         mels = task.model.natural(prediction.mel).cpu().numpy()
         output = prediction.output
         stop = torch.sigmoid(output.stop_logits).cpu().numpy()

@@ -40,12 +40,13 @@ class FeaturePredictor(nn.Module):
         encoder: Part[Encoder],
         decoder: Part[Decoder],
         postnet: Part[Postnet],
-        attention: Part[Attention],
+        attention: Part[Attention] | None,
+        conditioning: Callable[[int], Conditioning] = Conditioning,  # by the width of the encoder's memory
     ) -> None:
         super().__init__()
         self.normaliser = Normaliser(features.bins)
         self.encoder = encoder.build(num_symbols=len(symbols), symbols=tuple(symbols))
-        self.conditioning = Conditioning(self.encoder.out_dim)
+        self.conditioning = conditioning(self.encoder.out_dim)
         width = postnet.cls.frame_dim(features)
         self.decoder = decoder.build(memory_dim=self.conditioning.out_dim, n_mels=width, attention=attention, reduction=reduction)
         self.postnet = postnet.build(n_mels=features.bins, features=features)
