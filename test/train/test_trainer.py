@@ -10,6 +10,7 @@ from torch import nn
 from toolkit.errors import ConfigError, TrainingError
 from toolkit.train.checkpoint import Checkpoints
 from toolkit.train.ownership import alone_in
+from toolkit.train.protocol import Observation
 from toolkit.train.settings import Batch
 from toolkit.train.signals import Stopped
 
@@ -127,6 +128,14 @@ def test_turns_move_their_own_weights_in_order(tiny, tmp_path):
     )
     assert "generator.learning_rate" in tiny.metrics(tmp_path)[0]
     assert "discriminator.learning_rate" in tiny.metrics(tmp_path)[1]
+
+
+def test_the_loss_is_that_of_the_last_turn(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(Turns, "observe", lambda self, batch: Observation({}, {}, {}))
+    tiny.trainer(tmp_path, Turns(), max_steps=2, batch=Batch(2, 2), average=None, validate_every=2).run()
+    *_, train, dev = tiny.metrics(tmp_path)
+    assert train["loss"] == train["generator.generator"] != train["discriminator.discriminator"]
+    assert dev["split"] == "dev" and dev["loss"] == dev["generator"] and "discriminator" not in dev
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])

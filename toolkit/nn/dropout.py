@@ -6,7 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from toolkit.errors import ConfigError
+
 LEVELS = 2**16
+
+
+def check_probability(name: str, value: float) -> None:
+    """Refuse a dropout that is none, or leaves nothing."""
+    if not 0.0 <= value < 1.0:
+        raise ConfigError(f"{name}: a probability below 1, got {value}; nearest: 0.1")
 
 
 class Dropout(nn.Module):

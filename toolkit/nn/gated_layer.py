@@ -17,12 +17,14 @@ class GatedLayer(nn.Module):
     Convolutions are products of one weight with the taps side by side, oldest first, then the condition.
     """
 
-    def __init__(self, kernel_size: int, dilation: int, residual: int, gate: int, skip: int, condition: int, last: bool) -> None:
+    def __init__(
+        self, kernel_size: int, dilation: int, residual: int, gate: int, skip: int, condition: int, last: bool, bias: bool = False
+    ) -> None:  # fmt: skip
         super().__init__()
         self.dilation, self.kernel_size = dilation, kernel_size
         self.gates = nn.Linear(kernel_size * residual + condition, 2 * gate)
         self.skip = nn.Linear(gate, skip)
-        self.residual = None if last else nn.Linear(gate, residual, bias=False)
+        self.residual = None if last else nn.Linear(gate, residual, bias=bias)
 
     @property
     def reach(self) -> int:

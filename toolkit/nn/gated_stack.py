@@ -34,6 +34,7 @@ class GatedStack(nn.Module):
         gate: channels of z.
         skip: channels of the skips and of the head.
         dropout: on what enters a layer, in training.
+        residual_bias: whether the 1x1 convolution between layers has one.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class GatedStack(nn.Module):
         gate: int,
         skip: int,
         dropout: float,
+        residual_bias: bool = False,
     ) -> None:
         super().__init__()
         self.first = nn.Linear(inputs, residual)
         self.layers = nn.ModuleList(
-            GatedLayer(kernel_size, dilation, residual, gate, skip, condition, last=i == len(dilations) - 1)
+            GatedLayer(kernel_size, dilation, residual, gate, skip, condition, i == len(dilations) - 1, residual_bias)
             for i, dilation in enumerate(dilations)
         )
         self.hidden = nn.Linear(skip, skip)

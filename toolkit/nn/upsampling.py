@@ -103,6 +103,20 @@ def default_scales(hop: int) -> list[int]:
     return [small, hop // small]
 
 
+def upsampling_rates(hop: int, most: int = 4) -> list[int]:
+    """At most ``most`` factors of the hop, largest first and as equal as its primes allow: 275 -> [11, 5, 5], 300 -> [5, 5, 4, 3]."""
+    factors, rest, prime = list[int](), hop, 2
+    while rest > 1:
+        while rest % prime == 0:
+            factors.append(prime)
+            rest //= prime
+        prime += 1
+    while len(factors) > most:
+        factors.sort(reverse=True)
+        factors.append(factors.pop() * factors.pop())
+    return sorted(factors, reverse=True) or [1]
+
+
 def _start_linear(layer: nn.ConvTranspose1d, scale: int) -> None:
     triangle = 1 - (torch.arange(2 * scale) - scale).abs() / scale
     mix = torch.empty(layer.out_channels, layer.in_channels)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -49,13 +50,55 @@ class Adam(Optimiser):
         self.l2_excludes = l2_excludes
 
     def build(self, parameters: Named) -> torch.optim.Optimizer:
-        penalised, excluded = list[nn.Parameter](), list[nn.Parameter]()
-        for name, parameter in parameters:
-            (excluded if has_word(name, self.l2_excludes) else penalised).append(parameter)
-        groups = [{"params": penalised, "weight_decay": self.l2}, {"params": excluded, "weight_decay": 0.0}]
-        return torch.optim.Adam(
-            [group for group in groups if group["params"]], lr=self.learning_rate, betas=self.betas, eps=self.epsilon, fused=True
-        )
+        groups = _groups(parameters, self.l2, self.l2_excludes)
+        return torch.optim.Adam(groups, lr=self.learning_rate, betas=self.betas, eps=self.epsilon, fused=True)
+
+
+@OPTIMISERS.register("adamw")
+class AdamW(Optimiser):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019), as HiFi-GAN and Vocos are trained with.
+
+    Args:
+        decay: after each update a weight w loses learning rate x decay x w.
+        decay_excludes: words; a weight that has one of them in its name does not.
+    """
+
+    def __init__(
+        self,
+        *,
+        learning_rate: float = 2e-4,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        decay: float = 0.01,
+        decay_excludes: tuple[str, ...] = (),
+    ) -> None:
+        self.learning_rate, self.betas, self.epsilon, self.decay = learning_rate, betas, epsilon, decay
+        self.decay_excludes = decay_excludes
+
+    def build(self, parameters: Named) -> torch.optim.Optimizer:
+        groups = _groups(parameters, self.decay, self.decay_excludes)
+        return torch.optim.AdamW(groups, lr=self.learning_rate, betas=self.betas, eps=self.epsilon, fused=True)
+
+
+@OPTIMISERS.register("radam")
+class RAdam(Optimiser):
+    """Rectified Adam (Liu et al. 2020), as Parallel WaveGAN is trained with (section 4.1: epsilon 1e-6)."""
+
+    def __init__(self, *, learning_rate: float = 1e-4, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-6) -> None:
+        self.learning_rate, self.betas, self.epsilon = learning_rate, betas, epsilon
+
+    def build(self, parameters: Named) -> torch.optim.Optimizer:
+        weights = [parameter for _, parameter in parameters]
+        return torch.optim.RAdam(weights, lr=self.learning_rate, betas=self.betas, eps=self.epsilon)
+
+
+def _groups(parameters: Named, decay: float, excludes: Iterable[str]) -> list[dict[str, Any]]:
+    """Weights that are penalised and weights that are not."""
+    penalised, excluded, words = list[nn.Parameter](), list[nn.Parameter](), tuple(excludes)
+    for name, parameter in parameters:
+        (excluded if has_word(name, words) else penalised).append(parameter)
+    groups = [{"params": penalised, "weight_decay": decay}, {"params": excluded, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 def has_word(name: str, words: Iterable[str]) -> bool:

@@ -40,13 +40,16 @@ class Task(Protocol):
     name: str
 
     def turns(self, step: int) -> tuple[str, ...]:
-        """The optimisers that take a step, in order: ``("main",)``, or ``("discriminator", "generator")``."""
+        """The optimisers that take a step, in order: ``("main",)``, or ``("discriminator", "generator")``. The last one's is the loss."""
 
     def parameters_of(self, turn: str) -> Iterable[tuple[str, nn.Parameter]]:
         """The weights that this turn's optimiser moves, with their names."""
 
     def losses(self, batch: Any, turn: str) -> Mapping[str, Tensor]:
-        """Scalars that add up to the loss: sums over the micro-batch divided by the counts of the global batch."""
+        """Scalars that add up to the loss: sums over the micro-batch divided by the counts of the global batch.
+
+        In eval mode only those that can be compared over a whole training: not what discriminators say, as they change.
+        """
 
     def observe(self, batch: Any) -> Observation:
         """Pictures, sounds and numbers for the log, in eval mode."""

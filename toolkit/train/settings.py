@@ -55,6 +55,10 @@ class Training:
     keep_best: int = 3
     threads: int | None = None
 
+    def of(self, turn: str) -> Training:
+        """The optimiser, schedule, clip and precision of one turn. Here all turns have the same."""
+        return self
+
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision: unknown, got {self.precision!r}; known: {', '.join(PRECISIONS)}")

@@ -128,7 +128,7 @@ class Trainer:
             *sums, length = torch.cat([values.sum(0), norm.double()[None]]).tolist()
             prefix = "" if name == "main" else f"{name}."
             numbers |= {f"{prefix}{term}": value for term, value in zip(terms, sums, strict=True)}
-            numbers["loss"] = numbers.get("loss", 0.0) + sum(sums)
+            numbers["loss"] = sum(sums)  # of the last turn
             numbers |= {f"{prefix}gradient_norm": length, f"{prefix}learning_rate": turn.learning_rate(step)}
             if math.isfinite(length) and all(map(math.isfinite, sums)):
                 turn.apply(norm, step)
@@ -159,7 +159,7 @@ class Trainer:
     def turn(self, name: str) -> Turn:
         """The optimiser of that turn."""
         if name not in self.turns:
-            self.turns[name] = Turn(self.task.parameters_of(name), self.settings)
+            self.turns[name] = Turn(self.task.parameters_of(name), self.settings.of(name))
         return self.turns[name]
 
     def save(self, step: int, dev_loss: float | None) -> None:

@@ -48,17 +48,19 @@ class Validation:
         return self.dev.load(self.micro_batches[index], self.dev.counts(range(len(self.dev)), (self.seed, 0, 0)), key)
 
     def losses(self, step: int) -> dict[str, float]:
-        """``loss`` and its terms, sums over the whole set divided by its counts; the same numbers in every process."""
+        """``loss`` and its terms, sums over the whole set divided by its counts; the same numbers in every process.
+
+        They are those of the step's last turn: a discriminator's own loss says nothing of what it judges.
+        """
         world, count = self.process.world, len(self.micro_batches)
-        sums: dict[str, float] = {}
-        for turn in self.task.turns(step):
-            rows, terms = [], list[str]()
-            for place in range(self.process.rank, -(-count // world) * world, world):
-                # the last round may lack micro-batches: a repeated one keeps processes in step and is cut off below
-                terms_of = losses_of(self.module, self._load(place % count), turn, self.process, self.precision)
-                terms = list(terms_of)
-                rows.append(torch.stack([value.double() for value in terms_of.values()]))
-            sums |= dict(zip(terms, self.process.in_order(torch.stack(rows))[:count].sum(0).tolist(), strict=True))
+        turn = self.task.turns(step)[-1]
+        rows, terms = [], list[str]()
+        for place in range(self.process.rank, -(-count // world) * world, world):
+            # the last round may lack micro-batches: a repeated one keeps processes in step and is cut off below
+            terms_of = losses_of(self.module, self._load(place % count), turn, self.process, self.precision)
+            terms = list(terms_of)
+            rows.append(torch.stack([value.double() for value in terms_of.values()]))
+        sums = dict(zip(terms, self.process.in_order(torch.stack(rows))[:count].sum(0).tolist(), strict=True))
         return {"loss": sum(sums.values()), **sums}
 
     def observe(self) -> Observation:

@@ -1,0 +1,30 @@
+"""The contract of discriminators."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from toolkit.registry import Registry
+
+
+class Judgement(NamedTuple):
+    """What one of the nets of a discriminator says of each wave."""
+
+    score: Tensor  # B ..., high for a recording
+    features: list[Tensor]  # B ... each: the outputs of its layers, for feature matching
+
+
+class Discriminator(nn.Module):
+    """Waves -> judgements. ``weight`` is the share of each judgement in the losses of both sides.
+
+    A row is judged by itself, whatever its batch, so losses of micro-batches add up.
+    """
+
+    weight: float = 1.0
+
+    def forward(self, wave: Tensor) -> list[Judgement]:
+        """Waves ``B N`` -> one judgement for each net of the part."""
+        raise NotImplementedError
+
+
+DISCRIMINATORS: Registry[Discriminator] = Registry("discriminator", Discriminator, wired=("sample_rate",))

@@ -1,0 +1,42 @@
+"""The discriminator of Parallel WaveGAN: dilated convolutions that judge every sample."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils.parametrizations import weight_norm
+
+from toolkit.discriminators.base import DISCRIMINATORS, Discriminator, Judgement
+from toolkit.errors import ConfigError
+
+SLOPE, KERNEL = 0.2, 3
+
+
+@DISCRIMINATORS.register("parallel_wavegan")
+class ParallelWaveGANDiscriminator(Discriminator):
+    """Ten non-causal convolutions with dilations 1, 1, 2, ... 8 and 1 (Yamamoto et al. 2020, section 3.1).
+
+    Args:
+        layers: with the first and the last.
+        channels: between them.
+        weight: of the judgement in the losses.
+    """
+
+    def __init__(self, *, layers: int = 10, channels: int = 64, weight: float = 1.0) -> None:
+        super().__init__()
+        if layers < 2:
+            raise ConfigError(f"layers: must be at least 2, got {layers}")
+        self.weight = weight
+        dilations = [max(1, i) for i in range(layers - 1)]
+        self.convs = nn.ModuleList(
+            weight_norm(nn.Conv1d(channels if i else 1, channels, KERNEL, padding=dilation, dilation=dilation))
+            for i, dilation in enumerate(dilations)
+        )
+        self.conv_post = weight_norm(nn.Conv1d(channels, 1, KERNEL, padding=1))
+
+    def forward(self, wave: Tensor) -> list[Judgement]:
+        x, features = wave[:, None], list[Tensor]()
+        for layer in self.convs:
+            x = F.leaky_relu(layer(x), SLOPE)
+            features.append(x)
+        return [Judgement(self.conv_post(x).flatten(1), features)]
