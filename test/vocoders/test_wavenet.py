@@ -11,9 +11,10 @@ from toolkit.audio.mel import MelSettings
 from toolkit.data.batches import Counts, WaveBatch
 from toolkit.errors import ConfigError
 from toolkit.nn.noise import Noise
+from toolkit.nn.sample_heads import HALF_BIN
 from toolkit.nn.upsampling import hold_edges
 from toolkit.vocoders.wavenet import WaveNet
-from toolkit.vocoders.wavenet_generation import HALF_BIN, LEVEL_MAX, Generation
+from toolkit.vocoders.wavenet_generation import LEVEL_MAX, Generation
 
 HOP, BANDS = 20, 8
 FEATURES = MelSettings(sample_rate=8000, hop=HOP, window=80, n_fft=256, n_mels=BANDS, f_min=0.0, f_max=4000.0)
@@ -21,6 +22,8 @@ SMALL = {"layers": 4, "cycles": 2, "residual": 6, "gate": 5, "skip": 7, "mixture
 KINDS: dict[str, dict[str, Any]] = {
     "published": {"target_scale": 127.5, "scales": [4, 5]},
     "two_taps": {"kernel_size": 2, "upsample": "linear", "pre_emphasis": 0.5, "dilations": [1, 5, 2]},
+    "gaussian": {"head": "gaussian", "log_scale_min": -7.0, "pre_emphasis": 0.5, "upsample": "linear"},
+    "mulaw": {"head": "mulaw", "upsample": "linear", "input_scale": 4.0},
     "lp_shift": {"lp_shift": True, "lp_order": 4, "pre_emphasis": 0.85, "upsample": "linear", "condition_layers": 2, "input_scale": 9.0},
 }
 

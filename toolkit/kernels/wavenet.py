@@ -20,11 +20,11 @@ from torch import Tensor
 
 from toolkit.errors import ToolkitError
 from toolkit.kernels.native import Library, library, why_not
-from toolkit.nn import mixture_of_logistics
 from toolkit.nn.execution import PRECISIONS, Execution
 from toolkit.nn.gated_stack import GatedStack
 from toolkit.nn.lp_shift import PredictionShift, Shift, TargetScale
 from toolkit.nn.noise import Noise
+from toolkit.nn.sample_heads import Logistics, SampleHead
 from toolkit.nn.upsampling import LinearUpsampling, TransposedUpsampling, hold_edges
 
 logger = logging.getLogger(__name__)
@@ -43,8 +43,7 @@ class Net(Protocol):
     hop: int
     before: int
     lookahead: int
-    mixtures: int
-    log_scale_min: float
+    head: SampleHead
     input_scale: float
     pre_emphasis: float
     temperature: float
@@ -82,6 +81,8 @@ def supports(net: Net, execution: Execution = EXACT) -> str | None:
     """None where the kernel can speak this net here, else the reason in a line."""
     weight = net.stack.first.weight
     gate, skip, residual = net.stack.each()[0].skip.in_features, net.stack.hidden.in_features, net.stack.first.out_features
+    if not isinstance(net.head, Logistics):
+        return f"the native kernel draws from mixtures of logistics, not from {type(net.head).__name__}"
     if not execution.native:
         return "native kernels are switched off"
     if weight.dtype != torch.float32 or weight.device.type != "cpu":
@@ -182,12 +183,12 @@ class NativeGeneration:
         if forced is not None:
             tensors["forced"] = forced
         elif self.noise is not None:
-            uniforms = self.noise.uniform("sample", self.position, samples, self.total, net.mixtures + 1)[self.rows].float()
-            gumbel, logistic = mixture_of_logistics.draws(uniforms)
+            uniforms = self.noise.uniform("sample", self.position, samples, self.total, sum(net.head.draws))[self.rows].float()
+            gumbel, logistic = net.head.noise(uniforms)
             tensors["gumbel"], tensors["logistic"] = gumbel * net.temperature, logistic * net.temperature
         held = {name: tensor.detach().float().contiguous() for name, tensor in tensors.items()}
         held["wave"] = torch.empty(rows, samples)
-        held["mixture"] = torch.empty(rows, samples if want_mixture else 0, 3 * net.mixtures)
+        held["mixture"] = torch.empty(rows, samples if want_mixture else 0, net.head.outputs)
         pointers = {name: tensor.data_ptr() for name, tensor in held.items() if tensor.numel()}
         block = _Block(samples=samples, hop=net.hop if at_frames else 0, **pointers)
         if self.packed.functions.wavenet_run(self.state, ctypes.byref(block), self.threads) != 0:
@@ -231,7 +232,8 @@ def forced(net: Net, condition: Tensor, wave: Tensor, lengths: Tensor, packed: P
 
 
 def _shape(net: Net, precision: str) -> _Shape:
-    layers = net.stack.each()
+    layers, head = net.stack.each(), net.head
+    assert isinstance(head, Logistics)
     return _Shape(
         layers=len(layers),
         kernel=layers[0].kernel_size,
@@ -240,12 +242,12 @@ def _shape(net: Net, precision: str) -> _Shape:
         skip=net.stack.hidden.in_features,
         inputs=net.shift.inputs,
         condition=net.upsampling.channels,
-        mixtures=net.mixtures,
+        mixtures=head.mixtures,
         order=net.shift.order,
         precision=PRECISIONS.index(precision),
         input_scale=net.input_scale,
         pre_emphasis=net.pre_emphasis,
-        log_scale_min=net.log_scale_min,
+        log_scale_min=head.log_scale_min,
         dilations=(c_int32 * len(layers))(*(layer.dilation for layer in layers)),
     )
 

@@ -1,4 +1,4 @@
-"""WaveNet with a mixture of logistics, as in Tacotron 2, and optionally on the residual of a linear predictor."""
+"""WaveNet, with a mixture of logistics as in Tacotron 2 or another distribution, and optionally on the residual of a linear predictor."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from toolkit.errors import ConfigError
 from toolkit.kernels import gated_layers
 from toolkit.kernels import wavenet as native_wavenet
 from toolkit.kernels.wavenet import NativeGeneration
-from toolkit.nn import mixture_of_logistics
 from toolkit.nn.frame_network import FrameNetwork
 from toolkit.nn.gated_stack import FastSkips, GatedStack, dilation_cycles
 from toolkit.nn.lp_shift import PredictionShift, Shift, TargetScale, delayed, predict
 from toolkit.nn.masks import padding_mask
 from toolkit.nn.noise import Noise
 from toolkit.nn.normaliser import Normaliser
+from toolkit.nn.sample_heads import HALF_BIN, sample_head
 from toolkit.nn.upsampling import LinearUpsampling, TransposedUpsampling, default_scales, hold_edges
 from toolkit.vocoders import wavenet_folding
 from toolkit.vocoders.base import VOCODERS, Vocoder
-from toolkit.vocoders.wavenet_generation import HALF_BIN, LEVEL_MAX, Generation
+from toolkit.vocoders.wavenet_generation import LEVEL_MAX, Generation
 
 BLOCK_FRAMES = 4  # frames of conditions that generation holds at once
 
@@ -39,6 +39,8 @@ class WaveNet(Vocoder):
         layers, cycles: dilations 2^(k mod layers/cycles); or ``dilations``, one for each layer.
         kernel_size: taps, 2 or 3 (3 follows from the published receptive field of 6139 samples).
         residual, gate, skip: channels between layers, of the gated unit, of the head. Time and weights grow with their products.
+        head: what is said of a sample: ``mol``, a mixture of logistics, as published; ``gaussian``, one Gaussian, for which ClariNet
+            has a log_scale_min of -7; ``mulaw``, the 256 classes of the first WaveNet, for a wave that is modelled as it is.
         mixtures: logistics.
         condition: channels of the upsampled conditions. condition_layers: convolutions over 3 frames before upsampling.
         upsample: ``transposed`` (learned, Tacotron 2) or ``linear``. scales: of the transposed kind, their product is the hop.
@@ -63,6 +65,7 @@ class WaveNet(Vocoder):
         residual: int = 128,
         gate: int = 128,
         skip: int = 128,
+        head: str = "mol",
         mixtures: int = 10,
         condition: int = 80,
         condition_layers: int = 0,
@@ -85,9 +88,10 @@ class WaveNet(Vocoder):
         if lp_shift and (condition_dim, hop) != (features.n_mels, features.hop):
             raise ConfigError(f"lp_shift: needs mels of {features.n_mels} bands as the condition, got {condition_dim}; set lp_shift false")
         self.hop, self.pre_emphasis, self.temperature, self.input_scale = hop, pre_emphasis, temperature, input_scale
-        self.log_scale_min = log_scale_min + math.log(target_scale)
+        if head == "mulaw" and (lp_shift or pre_emphasis or target_scale != 1.0):
+            raise ConfigError("head: mulaw has classes of the wave itself; set lp_shift false, pre_emphasis 0 and target_scale 1")
+        self.head = sample_head(head, mixtures, log_scale_min + math.log(target_scale))
         self.products = torch.bfloat16 if precision == "bf16" else None
-        self.mixtures = mixtures
         self.normaliser = Normaliser(condition_dim)
         self.frame_network = FrameNetwork(condition_dim, condition, condition_layers)
         self.upsampling: LinearUpsampling | TransposedUpsampling = (
@@ -100,9 +104,9 @@ class WaveNet(Vocoder):
         )
         dilations = dilations or dilation_cycles(layers, cycles)
         widths = (residual, gate, skip)
-        self.stack = GatedStack(self.shift.inputs, self.upsampling.channels, 3 * mixtures, dilations, kernel_size, *widths, dropout)
+        self.stack = GatedStack(self.shift.inputs, self.upsampling.channels, self.head.outputs, dilations, kernel_size, *widths, dropout)
         self.skips: FastSkips | None = gated_layers.skips  # None: the plain layers
-        self._start_mixture()
+        self.head.start(self.stack.last)
         self.before = self.frame_network.reach
         self.lookahead = max(self.frame_network.reach + self.upsampling.after, self.shift.after)
         self.context = self.before + -(-(self.receptive_field + self.shift.order + 1) // hop)
@@ -114,15 +118,6 @@ class WaveNet(Vocoder):
 
     def use_statistics(self, mean: Tensor, std: Tensor) -> None:
         self.normaliser.set(mean, std)
-
-    def _start_mixture(self) -> None:
-        """Means spread over the units of the net, so that components differ from the first step."""
-        k = self.mixtures
-        with torch.no_grad():
-            self.stack.last.weight.mul_(0.3)
-            self.stack.last.bias[:k] = 0
-            self.stack.last.bias[k : 2 * k] = torch.linspace(-1, 1, k)
-            self.stack.last.bias[2 * k :] = -1
 
     def conditions(self, frames: Tensor) -> tuple[Tensor, Shift]:
         """``B before+T+lookahead F`` in natural units -> upsampled conditions ``B T*hop C`` and the shift of as many samples."""
@@ -146,28 +141,28 @@ class WaveNet(Vocoder):
         exists = None
         if bool((batch.first < 0).any()):
             exists = torch.arange(start, batch.wave.shape[1], device=batch.wave.device) >= (-batch.first * self.hop)[:, None]
-        mixture = self.stack(inputs[:, start:], conditions[:, start:], exists, self.products if self.training else None, self.skips)
-        nats = self._nats(mixture, target[:, scored], shift.gain[:, scored], batch.wave[:, scored])
+        outputs = self.stack(inputs[:, start:], conditions[:, start:], exists, self.products if self.training else None, self.skips)
+        nats = self._nats(outputs, target[:, scored], shift.gain[:, scored], batch.wave[:, scored])
         padding = padding_mask(batch.ends - batch.context * self.hop, nats.shape[1])
         return {"nll": -nats.masked_fill(padding, 0.0).sum() / batch.counts.samples}
 
     def predict(self, condition: Tensor, wave: Tensor, lengths: Tensor) -> Tensor:
-        """The mixture of every sample given those before it: ``B T F``, ``B T*hop``, frames ``B`` -> ``B T*hop 3K``."""
+        """What the head says of every sample given those before it: ``B T F``, ``B T*hop``, frames ``B`` -> ``B T*hop P``."""
         conditions, shift = self.conditions(self._held(condition, lengths))
         inputs, _ = self._signals(wave, shift)
         past = self.stack.reach
         exists = torch.arange(-past, wave.shape[1], device=wave.device)[None] >= 0
         edge = (0, 0, past, 0)
-        mixture: Tensor = self.stack(nn.functional.pad(inputs, edge), nn.functional.pad(conditions, edge), exists, fast=self.skips)
-        return mixture
+        outputs: Tensor = self.stack(nn.functional.pad(inputs, edge), nn.functional.pad(conditions, edge), exists, fast=self.skips)
+        return outputs
 
     def log_likelihood(self, condition: Tensor, wave: Tensor, lengths: Tensor) -> Tensor:
         """Mean nats a sample of whole utterances ``B``: ``condition`` ``B T F``, ``wave`` ``B T*hop``, ``lengths`` frames ``B``."""
         return self.score(self.predict(condition, wave, lengths), condition, wave, lengths)
 
-    def score(self, mixture: Tensor, condition: Tensor, wave: Tensor, lengths: Tensor) -> Tensor:
-        """Mean nats a sample ``B`` of a wave ``B T*hop`` under the mixture ``B T*hop 3K`` that something predicted for it."""
-        nats = self._nats(mixture, *self._targets(condition, wave, lengths), wave)
+    def score(self, outputs: Tensor, condition: Tensor, wave: Tensor, lengths: Tensor) -> Tensor:
+        """Mean nats a sample ``B`` of a wave ``B T*hop`` under the ``B T*hop P`` that something predicted for it."""
+        nats = self._nats(outputs, *self._targets(condition, wave, lengths), wave)
         return nats.masked_fill(padding_mask(lengths * self.hop, wave.shape[1]), 0.0).sum(1) / (lengths * self.hop)
 
     def _targets(self, condition: Tensor, wave: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,13 +184,13 @@ class WaveNet(Vocoder):
             return past[..., None], target
         return torch.stack([past, delayed(target), prediction * self.input_scale], -1), target
 
-    def _nats(self, mixture: Tensor, target: Tensor, gain: Tensor, wave: Tensor) -> Tensor:
+    def _nats(self, outputs: Tensor, target: Tensor, gain: Tensor, wave: Tensor) -> Tensor:
         lowest, highest = wave <= -1 + HALF_BIN, wave >= LEVEL_MAX - HALF_BIN
-        return mixture_of_logistics.log_likelihood(mixture, target, HALF_BIN / gain, self.log_scale_min, lowest, highest)
+        return self.head.log_likelihood(outputs, target, HALF_BIN / gain, lowest, highest)
 
     @torch.inference_mode()
     def generate(self, condition: Tensor, lengths: Tensor, noise: Noise | None, speaker: Tensor | None = None) -> Tensor:
-        """Sampled wave; ``noise`` None takes the mean of the most probable component at each sample.
+        """Sampled wave; ``noise`` None takes the likeliest at each, of a mixture the mean of its likeliest component.
 
         With ``execution.folds`` above 1 an utterance of more than two overlaps is spoken in segments (see ``wavenet_folding``):
         what is said and how is the same, the samples are not.

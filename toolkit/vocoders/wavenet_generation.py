@@ -11,6 +11,7 @@ such memory and never waits for the device, so on a GPU it is a CUDA graph::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Protocol
 
@@ -18,14 +19,13 @@ import torch
 from torch import Tensor
 
 from toolkit.kernels.cuda_graphs import Replay
-from toolkit.nn import mixture_of_logistics
 from toolkit.nn.execution import Execution, torch_threads
 from toolkit.nn.gated_layer import RESIDUAL_SCALE
 from toolkit.nn.gated_stack import GatedStack
 from toolkit.nn.lp_shift import PredictionShift, Shift, TargetScale
 from toolkit.nn.noise import Noise
+from toolkit.nn.sample_heads import SampleHead
 
-HALF_BIN = 2.0**-16  # levels of a 16-bit file lie 2^-15 apart, from -1
 LEVEL_MAX = 1.0 - 2.0**-15
 PLAIN = Execution()
 MOST_SAMPLES = 64  # of a block
@@ -38,8 +38,7 @@ class Net(Protocol):
     stack: GatedStack
     hop: int
     shift: PredictionShift | TargetScale
-    mixtures: int
-    log_scale_min: float
+    head: SampleHead
     input_scale: float
     pre_emphasis: float
     temperature: float
@@ -75,7 +74,7 @@ class Generation:
 
     Attributes:
         rows: numbers of the rows that still speak.
-        trace: None, or a list that receives the mixture ``B 3K`` of each sample.
+        trace: None, or a list that receives what the head says ``B P`` of each sample.
     """
 
     def __init__(self, net: Net, rows: int, noise: Noise | None, execution: Execution = PLAIN) -> None:
@@ -110,7 +109,7 @@ class Generation:
     def speak(self, frames: Tensor) -> Tensor:
         """``B before+T+lookahead F`` -> the next ``T hop`` samples of the rows, ``B T*hop``."""
         conditions, shift = self.net.conditions(frames)
-        gumbel, logistic = self._draws(conditions.shape[1])
+        noise = self._draws(conditions.shape[1])
         self.block = self.block or _Block(self)
         size = self.block.count
         waves = []
@@ -119,18 +118,16 @@ class Generation:
             for start in range(0, conditions.shape[1], size):
                 part = slice(start, start + size)
                 part_shift = Shift(shift.coefficients[:, part], shift.gain[:, part])
-                waves.append(self.block(conditions[:, part], part_shift, gumbel[part], logistic[part]))
+                waves.append(self.block(conditions[:, part], part_shift, [drawn[part] for drawn in noise]))
         return torch.cat(waves).T
 
-    def _draws(self, count: int) -> tuple[Tensor, Tensor]:
-        """Gumbel ``n B K`` and logistic ``n B 1`` draws of the next samples; zeros without noise."""
-        k, like = self.net.mixtures, self.wave
+    def _draws(self, count: int) -> list[Tensor]:
+        """What the head draws the next samples with, each ``n B *``; zeros without noise."""
+        head, like = self.net.head, self.wave
         if self.noise is None:
-            zeros = like.new_zeros(count, len(self.rows), k + 1)
-            return zeros[..., :k], zeros[..., k:]
-        uniforms = self.noise.uniform("sample", self.position, count, self.total, k + 1)[self.rows.to(self.noise.device)]
-        gumbel, logistic = mixture_of_logistics.draws(uniforms.transpose(0, 1).to(like))
-        return gumbel * self.net.temperature, logistic * self.net.temperature
+            return [like.new_zeros(count, len(self.rows), width) for width in head.draws]
+        uniforms = self.noise.uniform("sample", self.position, count, self.total, sum(head.draws))[self.rows.to(self.noise.device)]
+        return [drawn * self.net.temperature for drawn in head.noise(uniforms.transpose(0, 1).to(like))]
 
 
 class _Block:
@@ -145,11 +142,11 @@ class _Block:
         self.reads = state.rows.new_empty(self.count, taps * layers)
         self.writes = state.rows.new_empty(self.count, layers)
         self.conditions = low(self.count, rows, len(weights.now[0]) - weights.residual)
-        self.gumbel, self.logistic = like.new_empty(self.count, rows, net.mixtures), like.new_empty(self.count, rows, 1)
+        self.noise = [like.new_empty(self.count, rows, width) for width in net.head.draws]
         self.coefficients = like.new_empty(self.count, order, rows)
         self.gain, self.inverse = like.new_empty(self.count, rows), like.new_empty(self.count, rows)
         self.signal, self.wave = like.new_empty(len(state.signal) + self.count, rows), like.new_empty(1 + self.count, rows)
-        self.mixtures = like.new_empty(self.count, rows, 3 * net.mixtures)
+        self.outputs = like.new_empty(self.count, rows, net.head.outputs)
         self.past = low(taps * layers, rows, weights.residual)
         self.pasts = self.past.view(taps, layers, rows, -1).unbind()
         self.gates, self.both = low(layers, rows, width), low(layers, rows, len(weights.now[0]))
@@ -160,23 +157,23 @@ class _Block:
         self.layer = _Layers(self) if state.dtype == like.dtype else _LowLayers(self)
         self.run = Replay(self._samples, [state.ring, state.signal, state.wave, state.inputs], like.device)
 
-    def __call__(self, conditions: Tensor, shift: Shift, gumbel: Tensor, logistic: Tensor) -> Tensor:
-        """Conditions ``B n C``, shift of as many samples and draws ``n B .`` -> wave ``n B``."""
+    def __call__(self, conditions: Tensor, shift: Shift, noise: Sequence[Tensor]) -> Tensor:
+        """Conditions ``B n C``, shift of as many samples and noise ``n B *`` -> wave ``n B``."""
         state, weights = self.state, self.weights
         times = torch.arange(state.position, state.position + self.count, device=self.reads.device)[:, None, None]
         back = torch.arange(len(weights.past), 0, -1, device=self.reads.device)[:, None] * state.dilations  # taps L
         self.reads.copy_(((times - back) % state.sizes + state.offsets).flatten(1))
         self.writes.copy_(times[:, 0] % state.sizes + state.offsets)
         self.conditions.copy_(conditions.transpose(0, 1))
-        self.gumbel.copy_(gumbel)
-        self.logistic.copy_(logistic)
+        for held, drawn in zip(self.noise, noise, strict=True):
+            held.copy_(drawn)
         self.coefficients.copy_(shift.coefficients.permute(1, 2, 0))
         self.gain.copy_(shift.gain.T)
         torch.reciprocal(self.gain, out=self.inverse)
         self.run()
         state.position += self.count
         if state.trace is not None:
-            state.trace.extend(self.mixtures.clone())
+            state.trace.extend(self.outputs.clone())
         return self.wave[1:].clone()
 
     def _samples(self) -> None:
@@ -191,8 +188,7 @@ class _Block:
             if order:
                 prediction = torch.mul(signal[n : n + order], self.coefficients[n]).sum(0)
                 torch.mul(prediction, net.input_scale, out=inputs[2])
-            mixture = self._mixture(n, inputs)
-            drawn = mixture_of_logistics.pick(mixture, self.gumbel[n], self.logistic[n], net.log_scale_min)[:, 0]
+            drawn = net.head.pick(self._outputs(n, inputs), tuple(noise[n] for noise in self.noise))
             torch.mul(drawn, self.gain[n], out=now)
             if order:
                 now.add_(prediction)
@@ -205,8 +201,8 @@ class _Block:
         state.signal.copy_(signal[self.count :])
         state.wave.copy_(wave[self.count])
 
-    def _mixture(self, n: int, inputs: Tensor) -> Tensor:
-        """One sample of all rows through the stack: inputs ``I B`` of sample ``n`` -> mixture ``B 3K``."""
+    def _outputs(self, n: int, inputs: Tensor) -> Tensor:
+        """One sample of all rows through the stack: inputs ``I B`` of sample ``n`` -> what the head says of it, ``B P``."""
         w, ring, gates = self.weights, self.state.ring, self.weights.gates_bias
         torch.index_select(ring, 0, self.reads[n], out=self.past)
         for past, weight in zip(self.pasts, w.past, strict=True):
@@ -218,7 +214,7 @@ class _Block:
         ring.index_copy_(0, self.writes[n], self.entered)
         skip = torch.addmm(w.skip_bias, self.units, w.skip, out=self.skip).relu_()
         hidden = torch.addmm(w.hidden_bias, skip.to(w.hidden.dtype), w.hidden, out=self.hidden).relu_()
-        return torch.addmm(w.last_bias, hidden, w.last, out=self.mixtures[n])
+        return torch.addmm(w.last_bias, hidden, w.last, out=self.outputs[n])
 
 
 class _Layers:
