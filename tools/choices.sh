@@ -18,6 +18,28 @@ checked_count() { # option value least
     [ "$2" -ge "$3" ] || fail "$1: at least $3, got '$2'"
 }
 
+given_corpus() { # CORPUS and NAME from --corpus: a folder, or the file of a table or manifest
+    [ -e "$corpus" ] || fail "--corpus: mini, ljspeech, a folder, a table or a manifest, got '$corpus', which does not exist here"
+    if [ -d "$corpus" ]; then CORPUS=$(cd -- "$corpus" && pwd -P); else CORPUS=$(absolute "$corpus"); fi
+    NAME=$(basename -- "$CORPUS" | tr -c 'A-Za-z0-9._\n-' _)
+}
+
+# shellcheck disable=SC2034 # read by the recipe
+reading() { # READING for `toolkit prepare`, SOURCES for stamps; what is read of a corpus names its folders
+    local name
+    READING=() SOURCES=()
+    for name in "$CORPUS" "$CORPUS"/{metadata.csv,text,wav.scp,utt2spk,utt2lang}; do
+        [ ! -f "$name" ] || SOURCES=(${SOURCES[@]+"${SOURCES[@]}"} --input "$name")
+    done
+    [ ${#SOURCES[@]} -gt 0 ] || SOURCES=(--listing "$CORPUS")
+    [ "$corpus" != ljspeech ] || SOURCES=(--input "$CORPUS/metadata.csv") # not downloaded yet
+    [ -z "$reader" ] || READING=(--reader "$reader")
+    [ -z "$speakers" ] || READING=(${READING[@]+"${READING[@]}"} --speakers "$speakers")
+    [ ${#READING[@]} -gt 0 ] || return 0
+    NAME=$NAME-$(printf '%s' "$reader $speakers" | cksum | cut -d ' ' -f 1)
+    SOURCES=("${SOURCES[@]}" --value "reading=$reader $speakers")
+}
+
 short_options() { # options that stand for settings or paths
     [ -z "$archive" ] || archive=$(absolute "$archive")
     case $vocoder_input in '' | gta | natural) ;; *) fail "--vocoder-input: gta or natural, got '$vocoder_input'" ;; esac

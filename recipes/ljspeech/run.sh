@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Text to speech from recordings and their transcripts, stage by stage. Without options: the embedded corpus `mini`.
 #
-#   --corpus mini|ljspeech|DIR     embedded (default), LJSpeech-1.1 by download, or a folder with metadata.csv and wavs/
+#   --corpus mini|ljspeech|PATH    embedded (default), LJSpeech-1.1 by download, or a corpus in a layout of `toolkit parts reader`
+#   --reader NAME --speakers A,B   which layout, where it is not found out; only these speakers
 #   --archive FILE                 an LJSpeech-1.1.tar.bz2 that is already here, instead of the download
 #   --config NAME|FILE             conf/NAME.yaml or a file; default mini for the embedded corpus, small for others
 #   --set KEY=VALUE                change a setting of the configuration; may be repeated
@@ -28,7 +29,7 @@ HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 . "$HERE/path.sh"
 
 STAGES=(setup data features split stats text2mel gta vocoder speak score)
-corpus=mini archive='' config='' exp='' stage=0 stop_stage=9 ngpu='' nproc=1 nj='' vocoder_input='' predictor='' bpe=''
+corpus=mini archive='' config='' exp='' stage=0 stop_stage=9 ngpu='' nproc=1 nj='' vocoder_input='' predictor='' bpe='' reader='' speakers=''
 force=false list=false report=true
 . "$TOOLKIT_ROOT/tools/parse_options.sh"
 . "$TOOLKIT_ROOT/tools/choices.sh"
@@ -44,12 +45,9 @@ stop_stage=$(stage_number "$stop_stage") || exit 2
 case $corpus in
     mini) NAME=mini CORPUS=$HERE/mini COST="about 10 minutes on 2 CPU cores, 0.2 GB of disk" ;;
     ljspeech) NAME=ljspeech CORPUS=$WORK/downloads/LJSpeech-1.1 COST="an evening on one CPU; 2.7 GB to download, 12 GB of disk" ;;
-    *)
-        [ -d "$corpus" ] || fail "--corpus: mini, ljspeech or a folder, got '$corpus', which does not exist here"
-        CORPUS=$(cd -- "$corpus" && pwd -P) COST="an evening on one CPU; disk: three times that of the recordings"
-        NAME=$(basename -- "$CORPUS" | tr -c 'A-Za-z0-9._\n-' _)
-        ;;
+    *) given_corpus && COST="an evening on one CPU; disk: three times that of the recordings" ;; # CORPUS and NAME
 esac
+reading # READING: how the corpus is read; SOURCES: what its texts depend on
 CONFIG=$(find_config "${config:-$([ "$corpus" = mini ] && echo mini || echo small)}") || exit 2
 EXP=exp/$(checked_name --exp "${exp:-$NAME}") || exit 2
 short_options # archive, SETTINGS, PREDICTOR and SOURCE
@@ -77,7 +75,7 @@ mkdir -p -- "$S" && printf '%s\n' "$DUMP" >"$S/data" # for who compares experime
 # ---- commands of more than one line
 download() { "$TOOLKIT_PYTHON" "$HERE/local/download.py" --out downloads ${archive:+--archive "$archive"}; }
 setup() { { [ "$corpus" != ljspeech ] || download; } && toolkit check "${CONF[@]:1}"; }
-make_data() { toolkit prepare --corpus "$CORPUS" --out "$DATA" && toolkit validate-data "$DATA"; }
+make_data() { toolkit prepare --corpus "$CORPUS" --out "$DATA" ${READING[@]+"${READING[@]}"} && toolkit validate-data "$DATA"; }
 make_split() {
     toolkit split "${CONF[@]}" --data "$FEATURES" --out "$DUMP" && cp -- "$FEATURES/features.json" "$DUMP/" || return
     [ "$corpus" != mini ] || cp -- "$CORPUS/lexicon.txt" "$DUMP/" || return # its voice can say these words only
@@ -95,16 +93,16 @@ train() { # the report is there from the first training on: alignments, and spee
 }
 
 # ---- the stages: stamp, what each depends on and leaves, command
-stage 0 "$S/0" "${CONF[@]}" --input "$CORPUS/metadata.csv" -- setup
+stage 0 "$S/0" "${CONF[@]}" "${SOURCES[@]}" -- setup
 [ "$stage" -gt 4 ] || hold dump
-stage 1 "data/.$NAME" --listing "$CORPUS" --input "$CORPUS/metadata.csv" --output "$DATA" -- make_data
+stage 1 "data/.$NAME" --listing "$CORPUS" "${SOURCES[@]}" --output "$DATA" -- make_data
 stage 2 "$FEATURES/.stage" --input "data/.$NAME" --output "$FEATURES" -- \
     data_command extract "${CONF[@]}" --data "$DATA" --out "$FEATURES" --nj "${nj:-$(cores)}"
 stage 3 "$DUMP/.split" --input "$FEATURES/.stage" --output "$DUMP/tokens.txt" --output "$DUMP/features.json" \
     "--output=$DUMP"/{train,dev,eval}/{text,feats.scp,wav.scp,utt2dur,utt2num_frames,utt2spk,spk2utt} -- make_split
 stage 4 "$DUMP/.stats" --input "$DUMP/.split" --output "$DUMP/stats.npz" -- toolkit stats --data "$DUMP/train" --out "$DUMP/stats.npz"
 [ "$stage" -gt 4 ] || release dump
-stage 5 "$S/5" "${CONF[@]}" --sections seed,encoder,attention,decoder,postnet,losses,normalise,reduction,aligner,text2mel \
+stage 5 "$S/5" "${CONF[@]}" --sections seed,encoder,conditioning,attention,decoder,postnet,losses,normalise,reduction,teacher_forcing,aligner,text2mel \
     --input "${SOURCE:-$DUMP/.stats}" --output "$EXP/text2mel/checkpoints" -- train_predictor
 stage 6 "$S/6" --input "$S/5" --output "$EXP/gta" -- toolkit gta --exp "$EXP" --data "$DUMP"
 stage 7 "$S/7" "${CONF[@]}" --sections seed,vocoder,crops,mel2wav --input "$S/6" --output "$EXP/mel2wav" -- train mel2wav

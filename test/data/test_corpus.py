@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from toolkit.bin import prepare as verb
 from toolkit.data import corpus, kaldi
+from toolkit.data.readers import Findings
+from toolkit.data.readers.metadata import read_metadata
 from toolkit.errors import DataError
 
 ids = st.from_regex(kaldi.IDENTIFIER, fullmatch=True).map(lambda text: text[:40])
@@ -38,8 +40,9 @@ def test_rows_survive_writing_and_parsing(tmp_path, rows, end, mark):
     path = tmp_path / "metadata.csv"
     text = "".join("|".join([key, *columns]) + end for key, columns in rows)
     path.write_bytes(text.encode("utf-8-sig" if mark else "utf-8"))
-    parsed, problems = corpus.read_metadata(path)
-    assert problems == []
+    findings = Findings()
+    parsed = read_metadata(path, findings)
+    findings.raise_all()
     assert [(row.line, row.id, row.text) for row in parsed] == [
         (number, key, columns[-1] or columns[0]) for number, (key, columns) in enumerate(rows, start=1)
     ]
@@ -50,11 +53,16 @@ def test_rows_survive_writing_and_parsing(tmp_path, rows, end, mark):
 def test_any_bytes_give_rows_or_problems(tmp_path, data):
     path = tmp_path / "metadata.csv"
     path.write_bytes(data)
+    findings = Findings()
+    rows = read_metadata(path, findings)
     try:
-        rows, problems = corpus.read_metadata(path)
-    except DataError:
-        return
-    numbers = {row.line for row in rows} | {int(p.removeprefix(f"{path}:").partition(":")[0]) for p in problems}
+        findings.raise_all()
+        problems = []
+    except DataError as error:
+        problems = [line.removeprefix(f"{path}:").partition(":")[0] for line in str(error).splitlines()]
+    if not all(number.isdecimal() for number in problems):
+        return  # a problem of the whole file
+    numbers = {row.line for row in rows} | {int(number) for number in problems}
     filled = {n for n, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1) if line.decode("utf-8", "replace").strip()}
     assert filled <= numbers
 
@@ -96,10 +104,29 @@ def test_prepare_writes_a_data_directory(tmp_path, capsys):
     parser = argparse.ArgumentParser()
     verb.add_arguments(parser)
     assert verb.run(parser.parse_args(["--corpus", str(tmp_path / "c"), "--out", str(tmp_path / "data/x"), "--speaker", "lj"])) == 0
-    assert capsys.readouterr().out == f"{tmp_path / 'data/x'}: 2 utterances, 0.0 min, 16000 Hz\n"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path / 'c'}: read as ljspeech (metadata.csv with id|text, and wavs/)",
+        f"{tmp_path / 'data/x'}: 2 utterances, 0.0 min, 16000 Hz",
+    ]
     read = kaldi.read(tmp_path / "data/x")
     assert [(u.id, u.text, u.speaker, u.seconds) for u in read] == [("a", "one", "lj", 1.0), ("b", "two", "lj", 1.0)]
     assert all(u.wav.is_absolute() and u.wav.is_file() for u in read)
+
+
+def test_maps_beside_the_metadata_say_who_speaks_and_in_which_language(tmp_path):
+    folder = make(tmp_path / "corpus", ["a|one", "b|two", "c|three"])
+    (folder / "utt2spk").write_text("a anna\nb ben\nc anna\nother carl\n")
+    (folder / "utt2lang").write_text("a en\nb de\nc en\n")
+    corpus.prepare(folder, tmp_path / "out", "unused")
+    assert [u.speaker for u in kaldi.read(tmp_path / "out")] == ["anna", "ben", "anna"]
+    assert (tmp_path / "out/spk2utt").read_text() == "anna a c\nben b\n"
+    assert (tmp_path / "out/utt2lang").read_text() == "a en\nb de\nc en\n"
+    (folder / "utt2lang").unlink()
+    corpus.prepare(folder, tmp_path / "out", "unused")
+    assert not (tmp_path / "out/utt2lang").exists()
+    (folder / "utt2spk").write_text("a anna\n")
+    with pytest.raises(DataError, match="utt2spk: has no line for 2 recordings: b, c; add 'id name'"):
+        corpus.prepare(folder, tmp_path / "out", "unused")
 
 
 def test_lists_of_the_corpus_are_checked_and_copied(tmp_path):
@@ -133,5 +160,6 @@ def test_odd_folder_names_are_only_names(tmp_path, monkeypatch):
 
 
 def test_real_metadata_parses_whole(real_data):
-    rows, problems = corpus.read_metadata(real_data / "texts/ljspeech_transcripts.csv")
-    assert (len(rows), problems) == (13100, [])
+    findings = Findings()
+    rows = read_metadata(real_data / "texts/ljspeech_transcripts.csv", findings)
+    assert len(rows) == 13100 and not findings

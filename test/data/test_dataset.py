@@ -85,14 +85,16 @@ def beside(folder: Path, name: str, rows: dict[str, list[float]]) -> None:
             writer.add(key, np.array(values, np.float32))
 
 
-def test_durations_and_f0_come_along_where_they_are_needed(folder: Path) -> None:
+def test_durations_f0_and_energy_come_along_where_they_are_needed(folder: Path) -> None:
     beside(folder, "durations", {"a": [3, 4], "b": [3, 0]})
     beside(folder, "f0", {key: [100.0 + t for t in range(frames)] for key, frames in FRAMES.items()})
-    data = TextMelData(folder, lambda text: [2, 1], HOP, ("durations", "f0"))
+    beside(folder, "energy", {key: [2.0 + t for t in range(frames)] for key, frames in FRAMES.items()})
+    data = TextMelData(folder, lambda text: [2, 1], HOP, ("durations", "f0", "energy"))
     batch = data.load([1, 0], data.counts([1, 0], (0, 0, 0)), (0, 0, 0))
     assert batch.durations is not None and batch.f0 is not None
     assert batch.durations.dtype == torch.int64 and batch.durations.tolist() == [[3, 0], [3, 4]]
     assert batch.f0[0].tolist() == [100, 101, 102, 0, 0, 0, 0]
+    assert batch.energy is not None and batch.energy[0].tolist() == [2, 3, 4, 0, 0, 0, 0]
     assert TextMelData(folder, lambda text: [2, 1], HOP).load([0], batch.counts, (0, 0, 0)).durations is None
 
 
@@ -102,9 +104,10 @@ def test_durations_and_f0_come_along_where_they_are_needed(folder: Path) -> None
         ("durations", {"a": [3, 3], "b": [1, 2]}, "a: durations of 2 symbols and 6 frames, it has 2 and 7; align again"),
         ("durations", {"a": [3, 2, 2], "b": [1, 2]}, "a: durations of 3 symbols and 7 frames, it has 2 and 7; align again"),
         ("f0", {"a": [1.0] * 6, "b": [1.0] * 3}, "a: F0 of 6 frames, it has 7; extract features again"),
+        ("energy", {"a": [1.0] * 8, "b": [1.0] * 3}, "a: energy of 8 frames, it has 7; extract features again"),
     ],
 )
-def test_durations_and_f0_that_do_not_fit_are_refused(folder: Path, name: str, rows: dict[str, list[float]], message: str) -> None:
+def test_what_stands_beside_and_does_not_fit_is_refused(folder: Path, name: str, rows: dict[str, list[float]], message: str) -> None:
     with pytest.raises(DataError, match=f"has no {name}.scp, which this decoder is trained on; "):
         TextMelData(folder, lambda text: [2, 1], HOP, (name,))
     beside(folder, name, rows)

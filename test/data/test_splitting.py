@@ -47,6 +47,19 @@ def test_sets_are_disjoint_whole_and_independent_of_order(total, seed):
     assert split(rows, LIMITS) == result
 
 
+def test_each_speaker_gives_a_share_as_large_as_his_own():
+    rows = [
+        Utterance(f"{speaker}{n:04d}", Path("/x"), "text", speaker, 2.0)
+        for speaker, count in (("anna", 600), ("ben", 300), ("carl", 3), ("dora", 2))
+        for n in range(count)
+    ]
+    result = split(rows, LIMITS)
+    for name, utterances_of in (("dev", result.dev), ("eval", result.eval)):
+        speakers = [key[:-4] for key in utterances_of]
+        assert {who: speakers.count(who) for who in sorted(set(speakers))} == {"anna": 12, "ben": 6, "carl": 1}, name
+    assert result.eval[-1] == "carl0002" and {"dora0000", "dora0001"} <= set(result.train) and len(result.train) == 905 - 38
+
+
 def test_dropping_moves_nobody_to_another_set():
     rows = utterances(50)
     rows[3] = Utterance("u00003", Path("/x"), "text", "lj", 11.0)

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -144,8 +145,8 @@ def run(*options: str, work: Path, **extra: str) -> subprocess.CompletedProcess[
         (("--plugin=mine.py",), "run.sh: --plugin: no such file, got 'mine.py'"),
         (("three",), "run.sh: expected an option, got 'three'"),
         (("--stage", "tree"), "no such stage, got 'tree'; known: setup data"),
-        (("--corpus", "nowhere"), "--corpus: mini, ljspeech or a folder, got 'nowhere'"),
-        (("--config", "tiny"), "--config: no such file, got 'tiny'; known names: mini"),
+        (("--corpus", "nowhere"), "--corpus: mini, ljspeech, a folder, a table or a manifest, got 'nowhere'"),
+        (("--config", "tiny"), "--config: no such file, got 'tiny'; known names:"),
         (("--exp", "../x"), "--exp: a name of letters"),
         (("--vocoder-input", "gat"), "--vocoder-input: gta or natural, got 'gat'"),
         (("--nproc", "two"), "--nproc: a whole number, got 'two'"),
@@ -184,6 +185,23 @@ def test_a_missing_transcript_column_is_named_and_nothing_is_left(tmp_path: Path
     assert result.returncode == 1
     assert "Stage 1 (data) failed: " in result.stderr and "metadata.csv:2" in result.stderr
     assert not (tmp_path / "data/corpus/wav.scp").exists()
+
+
+def test_a_table_of_speakers_is_a_corpus_too(tmp_path: Path) -> None:
+    for path in sorted((ROOT / "recipes/ljspeech/mini/wavs").glob("mini-d000[1-4].ogg")):
+        shutil.copy(path, tmp_path)
+    table, stage = tmp_path / "list.txt", ("--config", "mini", "--stage", "1", "--stop-stage", "1")
+    table.write_text("".join(f"mini-d000{n}.ogg|{'anna' if n < 3 else 'ben'}|one two\n" for n in range(1, 5)))
+    first = run("--corpus", "list.txt", *stage, work=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert (tmp_path / "data/list.txt/spk2utt").read_text() == "anna mini-d0001 mini-d0002\nben mini-d0003 mini-d0004\n"
+    assert "skipped" in run("--corpus", "list.txt", *stage, work=tmp_path).stdout
+    one = run("--corpus", "list.txt", "--reader", "table", "--speakers", "ben", *stage, work=tmp_path)
+    assert one.returncode == 0 and "2 utterances" in one.stdout, one.stderr
+    assert len((tmp_path / "data/list.txt/text").read_text().splitlines()) == 4, "another selection has a folder of its own"
+    table.write_text(table.read_text().replace("one two\n", "two one\n"))
+    assert "skipped" not in run("--corpus", "list.txt", *stage, work=tmp_path).stdout
+    assert "two one" in (tmp_path / "data/list.txt/text").read_text()
 
 
 def sandbox(tmp_path: Path, python: str) -> dict[str, str]:

@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
         size = sum(parameter.numel() for parameter in task.parameters())
         freeze(task, task.settings.freeze if size else None)
         said.append(f"{task.name} {size / 1e6:.2f} M parameters")
-        for name in task.turns(0) if size else ():
-            turn, losses = Turn(task.parameters_of(name), task.settings), task.losses(task.made_up_batch(), name)
+        for name in task.turns(task.settings.max_steps) if size else ():
+            turn, losses = Turn(task.parameters_of(name), task.settings.of(name)), task.losses(task.made_up_batch(), name)
             loss = torch.stack([value.sum() for value in losses.values()]).sum()
             if not torch.isfinite(loss):
                 raise ConfigError(f"{task.name}: the loss of made-up data must be finite, got {losses}")

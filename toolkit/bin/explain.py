@@ -12,6 +12,7 @@ def run(args: argparse.Namespace) -> int:
     """Print docstring, wired arguments and knobs with types and defaults."""
     import inspect
 
+    import toolkit.data.readers
     import toolkit.tasks.schema  # noqa: F401 - registers every part
     from toolkit.errors import ConfigError, nearest
     from toolkit.registry import Registry, knob_parameters, knob_types, wired_names

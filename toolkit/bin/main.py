@@ -17,10 +17,10 @@ from toolkit.errors import ConfigError, ToolkitError, nearest
 
 VERBS = {
     "the stages of a recipe": (
-        *("prepare", "validate-data", "extract", "split", "tokens", "bpe"),
+        *("prepare", "validate-data", "extract", "vectors", "split", "tokens", "bpe"),
         *("stats", "align", "train", "gta", "borrow", "synthesize", "evaluate", "stamp"),
     ),
-    "use a voice": ("say",),
+    "use a voice": ("say", "new-voice", "export-features"),
     "look and check": ("parts", "explain", "describe", "check", "check-plugin", "doctor"),
     "judge": ("errors", "gta-effect", "ablation"),
     "be fast": ("build-kernels", "bench"),

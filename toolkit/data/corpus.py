@@ -1,112 +1,99 @@
-"""Corpora in the shape of LJSpeech: ``metadata.csv`` with ``id|text`` or ``id|text|normalised text``, audio in ``wavs/`` or beside.
+"""Corpora of any layout that a reader knows -> data directories. Everything that is wrong is reported at once, by file and line.
 
-The first column may also name the file (``a.flac|text``). What is converted: a byte order mark and CRLF go, text becomes NFC, runs
-of whitespace become one space. Quotes are text. Everything wrong is reported at once, by line.
+What is converted: text becomes NFC, runs of whitespace become one space, a byte order mark and CRLF go. Nothing else is.
 """
 
 from __future__ import annotations
 
-import os
-import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from toolkit.audio import wave
 from toolkit.data import kaldi
-from toolkit.data.kaldi import ALLOWED, IDENTIFIER, Utterance
+from toolkit.data.kaldi import ALLOWED, CONTROL, IDENTIFIER, Utterance
+from toolkit.data.names import MAPS
 from toolkit.data.problems import examples, raise_all
+from toolkit.data.readers import READERS, Findings, Reader, Recording
+from toolkit.data.readers.base import spoken
+from toolkit.data.readers.guessing import guess
 from toolkit.data.writing import write_text
 from toolkit.errors import DataError, nearest
+from toolkit.registry import Part
 
-METADATA = "metadata.csv"
-LONGEST_LINE = 20_000  # characters
 LISTS = ("dev.list", "eval.list")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of ``metadata.csv``: ``text`` is the normalised column where there is one."""
-
-    line: int
-    name: str  # the first column as it stands: an id or the name of a file
-    text: str
-
-    @property
-    def id(self) -> str:
-        stem, dot, suffix = self.name.rpartition(".")
-        return stem if f"{dot}{suffix}".lower() in wave.SUFFIXES else self.name
 
 
 class Corpus(NamedTuple):
     """What was found in a folder."""
 
     utterances: list[Utterance]  # sorted by id
+    languages: dict[str, str]  # by id; empty where no language is said
     rates: Counter[int]  # sample rate -> files
     warnings: list[str]
+    reader: str  # its name, and the layout in a few words
+    every: frozenset[str]  # ids, also of speakers who were not asked for
 
 
-def read_metadata(path: Path) -> tuple[list[Row], list[str]]:
-    """The good rows of a ``metadata.csv`` and a line for every problem."""
-    lines, problems = kaldi.read_lines(path)
-    rows: list[Row] = []
-    first: dict[str, int] = {}
-    for number, line in lines:
-        row, problem = _parse(number, line)
-        if row is not None and row.id in first:
-            problem = f"id stands twice, got {row.id!r}, first in line {first[row.id]}; remove or rename one"
-        if problem:
-            problems.append(f"{path}:{number}: {problem}")
-        elif row is not None:
-            first[row.id] = number
-            rows.append(row)
-    return rows, problems
-
-
-def read(folder: Path | str, speaker: str) -> Corpus:
+def read(
+    source: Path | str, speaker: str, reader: Part[Reader] | None = None, language: str | None = None, speakers: Sequence[str] = ()
+) -> Corpus:
     """Read a corpus, probing the header of every recording.
 
+    Args:
+        speaker: who speaks, where the corpus does not say.
+        reader: of its layout; None to find out.
+        language: which one it is, where the corpus does not say; None leaves it open.
+        speakers: whose recordings are kept; none given, all are.
+
     Raises:
-        DataError: all that is wrong with ``metadata.csv`` and the recordings, one line each.
+        DataError: all that is wrong with texts and recordings, one line each.
     """
-    folder = Path(folder)
+    source = Path(source)
     kaldi.check_id(speaker, "--speaker")
-    metadata = folder / METADATA
-    if not metadata.exists():
-        raise DataError(f"{metadata}: no such file; {_nearest_corpus(folder)}")
-    rows, problems = read_metadata(metadata)
-    recordings = _recordings(folder)
-    utterances, rates, used = [], Counter[int](), set()
-    for row in rows:
-        where = f"{metadata}:{row.line}"
-        found = recordings.get(row.id, [])
-        exact = [path for path in found if path.name == row.name] or found
-        used.add(row.id)
-        if len(exact) != 1:
-            problems.append(f"{where}: {_missing(row, exact, folder)}")
-            continue
-        try:
-            info = wave.probe(exact[0])
-            utterances.append(Utterance(row.id, kaldi.to_path(kaldi.from_path(exact[0])), row.text, speaker, info.seconds))
-            rates[info.sample_rate] += 1
-        except DataError as error:
-            problems.append(f"{where}: {error}")
-    if not rows and not problems:
-        raise DataError(f"{metadata}: holds no lines; expected one 'id|text' a recording")
-    raise_all(sorted(problems, key=lambda text: int(text.removeprefix(f"{metadata}:").partition(":")[0])))
-    return Corpus(sorted(utterances, key=lambda u: u.id), rates, _warnings(sorted(set(recordings) - used), rates))
+    if language is not None:
+        kaldi.check_id(language, "--language")
+    part, findings = reader or READERS.part(guess(source)), Findings()
+    recordings = [
+        found._replace(text=spoken(found.text), speaker=found.speaker or speaker, language=found.language or language)
+        for found in part.build().recordings(source, findings)
+    ]
+    chosen = _of(speakers, recordings)
+    utterances, rates = _checked(chosen, findings)
+    if not chosen and not findings:
+        findings.add(source, 0, f"no recordings with texts found by reader {part.name!r} ({part.cls.layout})")
+    findings.raise_all()
+    if len(rates) > 1:
+        table = ", ".join(f"{rate} Hz: {count}" for rate, count in sorted(rates.items()))
+        findings.warnings.append(f"recordings differ in sample rate ({table}); all are resampled")
+    return Corpus(
+        sorted(utterances, key=lambda u: u.id), _languages(source, chosen), rates, findings.warnings,
+        f"{part.name} ({part.cls.layout})", frozenset(recording.id for recording in recordings),
+    )  # fmt: skip
 
 
-def prepare(folder: Path | str, out: Path | str, speaker: str) -> Corpus:
-    """Write a corpus as a data directory; ``splits/dev.list`` and ``splits/eval.list`` of the corpus go with it."""
-    folder, out = Path(folder), Path(out)
-    corpus = read(folder, speaker)
-    lists = {name: folder / "splits" / name for name in LISTS}
-    kept = {name: read_list(path, {u.id for u in corpus.utterances}) for name, path in lists.items() if path.exists()}
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    speaker: str,
+    reader: Part[Reader] | None = None,
+    language: str | None = None,
+    speakers: Sequence[str] = (),
+) -> Corpus:
+    """Write a corpus as a data directory; ``splits/dev.list`` and ``splits/eval.list`` of the corpus go with it. As ``read`` else."""
+    source, out = Path(source), Path(out)
+    corpus = read(source, speaker, reader, language, speakers)
+    ids = {u.id for u in corpus.utterances}
+    lists = {name: source / "splits" / name for name in LISTS}
+    kept = {name: [key for key in read_list(path, corpus.every) if key in ids] for name, path in lists.items() if path.exists()}
     if len(kept) == 1:
-        raise DataError(f"{folder / 'splits'}: {next(iter(kept))} stands alone; give both {' and '.join(LISTS)}, or none")
+        raise DataError(f"{source / 'splits'}: {next(iter(kept))} stands alone; give both {' and '.join(LISTS)}, or none")
     kaldi.write(out, corpus.utterances)
+    if corpus.languages:
+        kaldi.write_map(out / MAPS["language"], corpus.languages)
+    else:
+        (out / MAPS["language"]).unlink(missing_ok=True)
     for name in LISTS:
         if name in kept:
             write_text(out / name, "".join(f"{key}\n" for key in kept[name]), point="data")
@@ -115,7 +102,7 @@ def prepare(folder: Path | str, out: Path | str, speaker: str) -> Corpus:
     return corpus
 
 
-def read_list(path: Path, known: set[str]) -> list[str]:
+def read_list(path: Path, known: set[str] | frozenset[str]) -> list[str]:
     """Ids, one a line, in the order of the file; all of them known, none twice."""
     lines, problems = kaldi.read_lines(path)
     ids: dict[str, int] = {}
@@ -129,57 +116,56 @@ def read_list(path: Path, known: set[str]) -> list[str]:
     return list(ids)
 
 
-def _parse(number: int, line: str) -> tuple[Row | None, str]:
-    """A row, or what is wrong with the line."""
-    if len(line) > LONGEST_LINE:
-        return None, f"line of {len(line)} characters, at most {LONGEST_LINE}; one utterance a line"
-    columns = line.split("|")
-    if len(columns) not in (2, 3):
-        return None, f"expected 2 or 3 columns (id|text or id|text|normalised text), found {len(columns)}, got {line[:60]!r}"
-    texts = [unicodedata.normalize("NFC", " ".join(column.split())) for column in columns[1:]]
-    row = Row(number, columns[0], texts[-1] or texts[0])
-    if not IDENTIFIER.fullmatch(row.id):
-        return None, f"unsafe id, got {row.id[:80]!r}; allowed are {ALLOWED}: rename the recording and its line"
-    if not row.text:
-        return None, f"empty text of {row.id!r}; write what is said, or remove the line"
-    return row, ""
+def _of(speakers: Sequence[str], recordings: list[Recording]) -> list[Recording]:
+    """The recordings of these speakers, all of whom are there."""
+    if not speakers:
+        return recordings
+    known = {recording.speaker or "" for recording in recordings}
+    for name in speakers:
+        if name not in known:
+            raise DataError(f"--speakers: nobody of this corpus, got {name!r}; {nearest(name, known)}")
+    return [recording for recording in recordings if recording.speaker in speakers]
 
 
-def _recordings(folder: Path) -> dict[str, list[Path]]:
-    """Stem -> audio files in ``wavs/``, or beside the metadata where there are none in it."""
-    found: dict[str, list[Path]] = {}
-    for place in (folder / "wavs", folder):
-        names = sorted(os.listdir(place)) if place.is_dir() else []
-        for name in names:
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in wave.SUFFIXES and not name.startswith("."):
-                found.setdefault(stem, []).append(place / name)
-        if found:
-            break
-    return found
+def _checked(recordings: Sequence[Recording], findings: Findings) -> tuple[list[Utterance], Counter[int]]:
+    """The utterances that are fit for use, and how many have each sample rate."""
+    utterances, rates = list[Utterance](), Counter[int]()
+    first: dict[str, Recording] = {}
+    for recording in recordings:
+        wrong = _wrong(recording, first.setdefault(recording.id, recording))
+        if wrong or recording.wav is None:
+            findings.add(recording.file, recording.line, wrong)
+            continue
+        try:
+            info = wave.probe(recording.wav)
+            path = kaldi.to_path(kaldi.from_path(recording.wav))
+            utterances.append(Utterance(recording.id, path, recording.text, recording.speaker or "", info.seconds))
+            rates[info.sample_rate] += 1
+        except DataError as error:
+            findings.add(recording.file, recording.line, str(error))
+    return utterances, rates
 
 
-def _missing(row: Row, found: list[Path], folder: Path) -> str:
-    if found:
-        return f"{len(found)} recordings of {row.id!r}: {', '.join(path.name for path in found)}; keep one, or name it in the first column"
-    place = folder / "wavs" if (folder / "wavs").is_dir() else folder
-    return f"no recording of {row.id!r}: expected {place / row.id}.wav (or .flac, .ogg); add it, or remove the line"
+def _wrong(recording: Recording, first: Recording) -> str:
+    """What is wrong with a recording as far as one sees without opening it, empty if nothing is."""
+    if not IDENTIFIER.fullmatch(recording.id):
+        return f"unsafe id, got {recording.id[:80]!r}; allowed are {ALLOWED}: rename the recording and its line"
+    for kind, name in (("speaker", recording.speaker), ("language", recording.language)):
+        if name is not None and not IDENTIFIER.fullmatch(name):
+            return f"unsafe {kind}, got {name[:80]!r}; allowed are {ALLOWED}"
+    if not recording.text:
+        return f"empty text of {recording.id!r}; write what is said, or remove the line"
+    if odd := CONTROL.search(f"{recording.text}{recording.wav or ''}"):
+        return f"control character in {recording.id!r}, got U+{ord(odd[0]):04X}; remove it"
+    if first is not recording:
+        place = f"line {first.line}" if first.file == recording.file else f"{first.file}{f':{first.line}' * bool(first.line)}"
+        return f"id stands twice, got {recording.id!r}, first in {place}; remove or rename one"
+    return recording.missing
 
 
-def _warnings(unused: list[str], rates: Counter[int]) -> list[str]:
-    warnings = []
-    if unused:
-        warnings.append(f"{len(unused)} recordings have no line in {METADATA} and are left out: {examples(unused)}")
-    if len(rates) > 1:
-        table = ", ".join(f"{rate} Hz: {count}" for rate, count in sorted(rates.items()))
-        warnings.append(f"recordings differ in sample rate ({table}); all are resampled")
-    return warnings
-
-
-def _nearest_corpus(folder: Path) -> str:
-    if not folder.is_dir():
-        siblings = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
-        return f"there is no folder {folder}; {nearest(folder.name, siblings)}"
-    below = sorted(folder.glob(f"*/{METADATA}"))
-    hint = f"; did you mean {below[0].parent}?" if below else ""
-    return f"a corpus is a folder with {METADATA} (id|text) and wavs/{hint}"
+def _languages(source: Path, recordings: Sequence[Recording]) -> dict[str, str]:
+    """The language of each recording, or of none."""
+    lacking = [recording.id for recording in recordings if recording.language is None]
+    if lacking and len(lacking) < len(recordings):
+        raise DataError(f"{source}: {len(lacking)} recordings have no language, others do: {examples(lacking)}; give --language")
+    return {recording.id: recording.language for recording in recordings if recording.language is not None}

@@ -18,12 +18,15 @@ from pathlib import Path
 
 from toolkit.audio.mel import MelSettings, fingerprint, mismatch
 from toolkit.data import corpus, kaldi
+from toolkit.data.names import MAPS
 from toolkit.data.problems import raise_all
 from toolkit.data.shards import Extraction, Row, Shard, extract_shard
+from toolkit.data.voices import VECTORS
 from toolkit.data.writing import write_json, write_text
 from toolkit.errors import ConfigError, DataError, ToolkitError
 
 SHARD = 50  # utterances
+CARRIED = (*corpus.LISTS, MAPS["language"], VECTORS)  # what is given with recordings and stays as it is
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -46,7 +49,7 @@ def extract(data: Path, out: Path, extraction: Extraction, jobs: int, report: Ca
     shards = [Shard(number, part, out) for number, part in enumerate(parts)]
     rows = _run(shards, extraction, jobs, report)
     _write_maps(out, shards, rows, extraction)
-    for name in corpus.LISTS:
+    for name in CARRIED:
         if (data / name).is_file():
             write_text(out / name, (data / name).read_text(encoding="utf-8"))
     _remove_leftovers(shards, extraction)

@@ -111,6 +111,15 @@ def extract_shard(shard: Shard, extraction: Extraction) -> tuple[dict[str, Row],
     return rows, problems
 
 
+def features_of(path: Path, extraction: Extraction) -> Floats:
+    """The frames ``T M`` of one recording, as extraction would make them.
+
+    Raises:
+        DataError: the recording cannot be used.
+    """
+    return FEATURES["mel"](_prepare(path, extraction)[0], extraction.features)
+
+
 def _prepare(path: Path, extraction: Extraction) -> tuple[Floats, Row]:
     """The wave that is kept of a recording: trimmed, scaled, zero-padded to whole frames, with values of 16-bit samples."""
     features = extraction.features

@@ -64,8 +64,8 @@ def split(
 ) -> Split:
     """Divide utterances into train, dev and eval.
 
-    The sets are cut from the whole corpus, the last utterances by id, before anything is dropped: other limits never move an
-    utterance from one set to another.
+    The sets are cut from the whole corpus, the last utterances by id of each speaker, before anything is dropped: other limits
+    never move an utterance from one set to another.
 
     Args:
         dev, eval: ids that decide instead of the rule; both or none.
@@ -78,8 +78,7 @@ def split(
     if dev is None or eval is None:
         if len(ids) < 3:
             raise DataError(f"train, dev and eval need three utterances at least, got {len(ids)}")
-        count = held_out(len(ids))
-        dev, eval = ids[-2 * count : -count], ids[-count:]
+        dev, eval = _last_of_each(utterances)
     elif set(dev) & set(eval):
         raise DataError(f"dev.list and eval.list share {len(set(dev) & set(eval))} ids: {examples(sorted(set(dev) & set(eval)))}")
     reasons = {u.id: reason for u in utterances if (reason := (dropped or {}).get(u.id) or _reason(u, limits))}
@@ -117,6 +116,16 @@ def write_split(data: Path | str, out: Path | str, limits: Limits) -> Split:
     for name in SETS:
         kaldi.subset(data, out / name, getattr(result, name))
     return result
+
+
+def _last_of_each(utterances: Sequence[Utterance]) -> tuple[list[str], list[str]]:
+    """Dev and eval: of each speaker a share as large as his in the corpus, at least one each; of one with fewer than three, none."""
+    dev, held, count = list[str](), list[str](), held_out(len(utterances))
+    for ids in kaldi.by_speaker({u.id: u.speaker for u in utterances}).values():
+        own = min(max(1, round(count * len(ids) / len(utterances))), (len(ids) - 1) // 2)
+        first = len(ids) - 2 * own
+        dev, held = dev + ids[first : first + own], held + ids[first + own :]
+    return dev, held
 
 
 def _reason(utterance: Utterance, limits: Limits) -> str:

@@ -23,6 +23,7 @@ from toolkit.errors import DataError, nearest
 
 Floats = NDArray[np.float32]
 
+LONGEST_KEY = 200  # bytes
 TYPES = {b"\0BFM ": (2, "<f4"), b"\0BFV ": (1, "<f4"), b"\0BDM ": (2, "<f8"), b"\0BDV ": (1, "<f8")}  # dimensions, values
 
 
@@ -112,6 +113,26 @@ class FeatureStore:
                 return _read_record(file, where)
         except OSError as error:
             raise DataError(f"{where}: cannot be read: {error.strerror or error}") from error
+
+
+def read_ark(path: Path | str) -> Iterator[tuple[str, Floats]]:
+    """All records of an ark without its scp, in their order.
+
+    Raises:
+        DataError: a record is damaged, or no matrix or vector of floats; names the ark and the offset.
+    """
+    try:
+        with open(path, "rb") as file:
+            while first := file.read(1):
+                key = first
+                while len(key) < LONGEST_KEY and (byte := file.read(1)) not in (b" ", b""):
+                    key += byte
+                where = f"{path}:{file.tell()}"
+                name = key.decode("utf-8", "replace")
+                kaldi.check_id(name, where)
+                yield name, _read_record(file, f"{where}: features of {name}")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _read_record(file: IO[bytes], where: str) -> Floats:

@@ -96,6 +96,12 @@ def write_json(path: Path | str, value: object, point: str = "file") -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", point)
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a file atomically."""
+    with atomic(target, "wb") as file:
+        file.write(source.read_bytes())
+
+
 def remove_leftovers(path: Path | str) -> None:
     """Remove what killed writers left of a file, or of the files in a folder and below. Nobody may be writing there."""
     path = Path(path)

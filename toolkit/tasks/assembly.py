@@ -9,9 +9,10 @@ from pathlib import Path
 from toolkit.audio.mel import MelSettings
 from toolkit.data.extraction import check_features
 from toolkit.data.kaldi import read_map
-from toolkit.data.writing import atomic, write_text
+from toolkit.data.writing import copy, write_text
 from toolkit.errors import DataError
 from toolkit.tasks.card import as_markdown, training_card
+from toolkit.tasks.conditions import described, found_tables, keep_tables
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.schema import System, as_saved
 from toolkit.tasks.text2mel import Text2Mel
@@ -32,7 +33,8 @@ def lay_out(system: System, task: str, data: Path, experiment: Path, fork: Path 
         The folder to train in.
 
     Raises:
-        DataError: the data lack what an earlier stage makes, or their features are made by another definition.
+        DataError: the data lack what an earlier stage makes, have other speakers or languages than the experiment began with, or
+            their features are made by another definition.
         ConfigError: the experiment was begun with other settings and is to be resumed.
     """
     missing = [name for name in NEEDED if not (data / name).is_file()]
@@ -46,9 +48,11 @@ def lay_out(system: System, task: str, data: Path, experiment: Path, fork: Path 
             (fork / task / "identity.json").unlink(missing_ok=True)
         elif resume == "auto":
             check_identity(folder / task, TASKS[task].identity(system))
+        begun = any((folder / Text2Mel.name).glob("checkpoints/step-*"))
+        keep_tables(found_tables(system.conditioning, data), folder, not begun or (resume == "never" and task == Text2Mel.name))
         for name in (*NEEDED, *OPTIONAL):
             if (data / name).is_file():
-                _copy(data / name, folder / name)
+                copy(data / name, folder / name)
         write_text(folder / "config.yaml", as_saved(system))
     write_card(system, task, folder, data, processes)
     processes.barrier()
@@ -60,7 +64,10 @@ def write_card(
 ) -> None:
     """The training card, before a training from the configuration and the data, after it with what happened."""
     if processes.main:
-        rows = training_card(system, task, processes.world, {"data": counted(data, system.features), **(happened or {})})
+        facts = {"data": counted(data, system.features)}
+        if system.conditioning is not None and task == Text2Mel.name:
+            facts["conditioned_on"] = described(system.conditioning, found_tables(system.conditioning, data))
+        rows = training_card(system, task, processes.world, {**facts, **(happened or {})})
         write_text(folder / task / "training_card.md", as_markdown(task, rows))
 
 
@@ -71,8 +78,3 @@ def counted(data: Path, features: MelSettings) -> str:
         frames = [int(count) for count in read_map(data / split / "utt2num_frames").values()]
         words.append(f"{len(frames)} utterances, {sum(frames) * features.hop / features.sample_rate / 3600:.2f} h ({split})")
     return "; ".join(words)
-
-
-def _copy(source: Path, target: Path) -> None:
-    with atomic(target, "wb") as file:
-        file.write(source.read_bytes())

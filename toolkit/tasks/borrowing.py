@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 
 from toolkit.config import difference
+from toolkit.data.names import Names
 from toolkit.errors import CheckpointError, ConfigError, DataError
+from toolkit.tasks.conditions import found_tables
 from toolkit.tasks.schema import System
 from toolkit.tasks.text2mel import Text2Mel
 
@@ -42,6 +44,9 @@ def borrow_predictor(system: System, data: Path, source: Path, experiment: Path)
     for name in SAME:
         if (source / name).read_bytes() != (data / name).read_bytes():
             raise DataError(f"--predictor: {source} was trained on other data, {name} is not that of {data}; train one of its own")
+    for kind, table in found_tables(system.conditioning, data).items():
+        if Names.load(kind, source) != table:
+            raise DataError(f"--predictor: {source} knows other {kind}s than the training set of {data} has; train one of its own")
     own = [name for name in LINKED if (experiment / name).exists() and not (experiment / name).is_symlink()]
     if own:
         raise ConfigError(f"--predictor: {experiment} has its own {own[0]}, got {source}; choose another --exp")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from toolkit.audio.mel import MelSettings
 from toolkit.registry import Part
 from toolkit.tasks.built import constants, dropouts, frozen, parameters, penalty
+from toolkit.tasks.conditions import described
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.published import shown
 from toolkit.tasks.schema import System, TeacherForcing
@@ -64,19 +65,21 @@ def _features(mel: MelSettings) -> str:
 
 def _text2mel(built: Text2Mel) -> list[Line]:
     system = built.system
-    parts: dict[str, Part[Any]] = {
+    parts: dict[str, Part[Any] | None] = {
         "encoder": system.encoder,
         "attention": system.attention,
         "decoder": system.decoder,
         "postnet": system.postnet,
     }
     text = ("cleaner", "cleaner_conf.", "tokenizer", "tokenizer_conf.")
+    sizes = [f"{SYMBOLS} symbols", *(f"{len(table)} {kind}s" for kind, table in built.tables.items())]
     return [
         Line("Text", f"{_part(system.cleaner)}; {_part(system.tokenizer)}", text),
-        *(Line(kind.capitalize(), _part(part), (kind, f"{kind}_conf.")) for kind, part in parts.items()),
+        *(Line(kind.capitalize(), _part(part) if part else "no part", (kind, f"{kind}_conf.")) for kind, part in parts.items()),
+        *([Line("Conditioned on", described(asked, {}), ("conditioning",))] if (asked := system.conditioning) else []),
         Line("Frames a step", str(system.reduction), ("reduction",)),
         *([Line("Teacher forcing", _forcing(forcing), ("teacher_forcing",))] if (forcing := system.teacher_forcing) else []),
-        Line("Parameters", f"{parameters(built) / 1e6:.2f} M with {SYMBOLS} symbols", ("parameters",)),
+        Line("Parameters", f"{parameters(built) / 1e6:.2f} M with {' and '.join(sizes)}", ("parameters",)),
         Line("Losses", "; ".join(_part(part) for part in system.losses) or "the decoder's own", ("losses.mse.weight", "losses.")),
     ]
 
@@ -95,11 +98,29 @@ def _mel2wav(built: Mel2Wav) -> list[Line]:
     aligned = "ground-truth-aligned frames of the frozen predictor" if system.crops.input == "gta" else "frames of recordings"
     return [
         Line("Vocoder", _part(system.vocoder), ("vocoder", "vocoder_conf.")),
-        Line("Parameters", f"{parameters(built) / 1e6:.2f} M", ("parameters",)),
+        Line("Parameters", f"{parameters(vocoder) / 1e6:.2f} M", ("parameters",)),
         Line("Context", f"{field}{vocoder.context} frames before, {vocoder.lookahead} after a crop", ("vocoder.receptive_field",)),
         Line("Target scaling", scaled, ("vocoder_conf.target_scale",)),
         Line("Crop", f"{crop} frames, {crop * system.features.hop} samples", ("crops.frames",)),
         Line("Input", aligned, ("crops.input",)),
+        *_judges(built),
+    ]
+
+
+def _judges(built: Mel2Wav) -> list[Line]:
+    """Discriminators and their own turn, of an adversarial vocoder."""
+    adversary, prefix = built.adversary, f"{built.name}.discriminator"
+    if adversary is None:
+        return []
+    asked, settings = adversary.settings, built.settings.of("discriminator")
+    turn = Turn(built.parameters_of("discriminator"), settings)
+    parts = "; ".join(_part(part) for part in built.system.discriminators)
+    who = f"{parts}; {parameters(adversary) / 1e6:.2f} M, {asked.criterion.replace('_', ' ')}, from step {(asked.from_step or 0) + 1} on"
+    how = f"{constants(turn.optimiser)}; clip {'none' if settings.clip is None else f'{settings.clip:g}'}"
+    return [
+        Line("Discriminators", who, (f"{prefix}.parts",)),
+        Line("Discriminator's optimiser", how, (f"{prefix}.optimiser", f"{prefix}.clip")),
+        Line("Discriminator's learning rate", _rates(turn, settings), (f"{prefix}.schedule",)),
     ]
 
 
@@ -136,7 +157,8 @@ def _training(built: Task, processes: int) -> list[Line]:
 def _optimisation(built: Task) -> list[Line]:
     """Optimiser, rate and penalties, by the optimiser that a training would build."""
     prefix, schedule = f"{built.name}.optimiser", f"{built.name}.schedule"
-    settings, turn = built.settings, Turn(built.parameters_of("main"), built.settings)
+    settings, last = built.settings, built.turns(built.settings.max_steps)[-1]
+    turn = Turn(built.parameters_of(last), settings.of(last))
     constant = [f"{prefix}_conf.{knob}" for knob in settings.optimiser.knobs if knob != "learning_rate" and not knob.startswith("l2")]
     l2 = [f"{prefix}_conf.{knob}" for knob in settings.optimiser.knobs if knob.startswith("l2")]
     parts = ("encoder", "decoder", "postnet") if isinstance(built, Text2Mel) else ("vocoder",)

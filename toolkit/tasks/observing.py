@@ -12,6 +12,7 @@ from toolkit.data.batches import TextMelBatch
 from toolkit.models.feature_predictor import Prediction
 from toolkit.nn.alignment_measures import diagonality, focus
 from toolkit.nn.noise import Noise
+from toolkit.tasks.conditions import batch_conditions
 from toolkit.train import pictures
 from toolkit.train.protocol import Observation
 from toolkit.vocoders.griffin_lim import GriffinLim
@@ -34,7 +35,8 @@ def observe(task: Text2Mel, batch: TextMelBatch) -> Observation:
         numbers["focus"] = float(focus(output.weights, groups, batch.token_lengths).mean())
         numbers["diagonality"] = float(diagonality(output.weights, groups, batch.token_lengths).mean())
         images["alignment_forced"] = pictures.alignment(output.weights[0, : int(groups[0]), :symbols].cpu().numpy())
-    free = task.generate(batch.tokens[:1], batch.token_lengths[:1], Noise.of_rows([0], batch.mel.device))
+    conditions = batch_conditions(task.system.conditioning, batch, task.model.normaliser(batch.mel)).first()
+    free = task.generate(batch.tokens[:1], batch.token_lengths[:1], Noise.of_rows([0], batch.mel.device), conditions)
     if free.output.weights is not None:
         images["alignment_free"] = pictures.alignment(free.output.weights[0, :, :symbols].cpu().numpy())
     images["stop"] = pictures.stop_curve(torch.sigmoid(free.output.stop_logits[0]).cpu().numpy())

@@ -40,7 +40,7 @@ PUBLISHED: Mapping[str, Statement] = {
         "2.2", "encoder_conf", embedding=512, layers=3, channels=512, kernel_size=5, lstm=512, dropout=0.5, zoneout=0.1, norm="before"
     ),
     "attention": Statement("location_sensitive", "2.2"),
-    **_statements("2.2", "attention_conf", dim=128, filters=32, kernel_size=31, previous=False),
+    **_statements("2.2", "attention_conf", dim=128, filters=32, kernel_size=31, previous=False, sharpening=1.0, smoothing=False),
     "decoder": Statement("tacotron2", "2.2"),
     **_statements("2.2", "decoder_conf", prenet=(256, 256), prenet_dropout=0.5, lstm=1024, zoneout=0.1, wiring="paper"),
     "reduction": Statement(1, "2.2"),
@@ -56,7 +56,7 @@ PUBLISHED: Mapping[str, Statement] = {
     "text2mel.schedule_conf.start": Statement(50000.0, "3.1", "decay from step 50000 on"),
     "text2mel.schedule_conf.floor": Statement(0.01, "3.1", "down to 1e-05"),
     "vocoder": Statement("wavenet", "2.3"),
-    **_statements("2.3", "vocoder_conf", layers=30, cycles=3, mixtures=10),
+    **_statements("2.3", "vocoder_conf", layers=30, cycles=3, mixtures=10, head="mol"),
     "vocoder_conf.dilations": Statement(None, "2.3", "dilations 2^(k mod 10)"),
     "vocoder_conf.kernel_size": Statement(3, "3.3.4", "kernel size 3, by table 4"),
     "vocoder_conf.upsample": Statement("transposed", "2.3", "2 upsampling layers"),

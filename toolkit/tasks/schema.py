@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +14,15 @@ from toolkit.audio.trim import Trim
 from toolkit.config import load_yaml, origins, override, read, to_yaml
 from toolkit.decoders import DECODERS, Decoder
 from toolkit.decoders.base import StepDecoder
+from toolkit.discriminators import DISCRIMINATORS, Discriminator
 from toolkit.encoders import ENCODERS, Encoder
 from toolkit.errors import ConfigError
+from toolkit.models.conditioning import ConditioningSettings
 from toolkit.models.losses import LOSSES, Loss
+from toolkit.nn.attention_window import Window
 from toolkit.nn.execution import Execution
 from toolkit.postnets import POSTNETS, Postnet
-from toolkit.registry import Part, UnknownPartError
+from toolkit.registry import Part, UnknownPartError, wired_names
 from toolkit.text.base import Cleaner, Tokenizer
 from toolkit.text.cleaners import CLEANERS
 from toolkit.text.tokenizers import TOKENIZERS
@@ -27,6 +30,7 @@ from toolkit.train.optimisers import OPTIMISERS, Optimiser
 from toolkit.train.schedules import SCHEDULES, Schedule
 from toolkit.train.settings import Batch, Training
 from toolkit.vocoders import VOCODERS, Vocoder
+from toolkit.vocoders.base import ParallelVocoder
 
 NORMALISATIONS = ("none", "per_bin")
 PLUGINS = "plugins"  # key of a saved configuration: which part came from which plugin
@@ -97,6 +101,34 @@ class AlignerTraining(Training):
 
 
 @dataclass(frozen=True)
+class Judging:
+    """Which discriminators judge an adversarial vocoder, and how they are trained.
+
+    Without ``parts`` they are those that the vocoder was published with; without an optimiser or a schedule they have the
+    vocoder's. ``clip`` is the norm of their gradients. Vocoders that are not adversarial have no use for any of this.
+    """
+
+    parts: Annotated[tuple[Part[Discriminator], ...], DISCRIMINATORS] = ()
+    optimiser: Annotated[Part[Optimiser] | None, OPTIMISERS] = None
+    schedule: Annotated[Part[Schedule] | None, SCHEDULES] = None
+    clip: float | None = 1.0
+
+
+@dataclass(frozen=True)
+class VocoderTraining(Training):
+    """As any training. ``discriminator``: of an adversarial vocoder; None: as published, trained as the vocoder is."""
+
+    discriminator: Judging | None = None
+
+    def of(self, turn: str) -> Training:
+        """What a turn's optimiser is built by."""
+        own = self.discriminator if turn == "discriminator" else None
+        if own is None:
+            return self
+        return replace(self, optimiser=own.optimiser or self.optimiser, schedule=own.schedule or self.schedule, clip=own.clip)
+
+
+@dataclass(frozen=True)
 class Aligner:
     """Size and training of the monotonic-search aligner, for decoders that are trained on durations."""
 
@@ -113,6 +145,7 @@ class Synthesis:
     """How speech is made from text."""
 
     stop_threshold: float = 0.5
+    window: Window | None = None  # of attention, around the symbol of the step before
     frames_per_symbol: float = 25.0  # bound on the length: this times symbols, plus one second
     utterances: int = 24  # of the eval set that stage 8 speaks, 0 for all
     max_seconds: float | None = None  # of each of them that is made a wave of; None for whole ones
@@ -137,7 +170,7 @@ class System:
     """Everything that a YAML may say. Sections are typed; parts are chosen by name, their knobs beside them in ``*_conf``."""
 
     encoder: Annotated[Part[Encoder], ENCODERS]
-    attention: Annotated[Part[Attention], ATTENTIONS]
+    attention: Annotated[Part[Attention] | None, ATTENTIONS]  # null where the decoder takes none
     decoder: Annotated[Part[Decoder], DECODERS]
     postnet: Annotated[Part[Postnet], POSTNETS]
     vocoder: Annotated[Part[Vocoder], VOCODERS]
@@ -153,10 +186,11 @@ class System:
     normalise: str = "none"  # none | per_bin: mean and variance of each mel bin
     reduction: int = 1  # frames a decoder step emits
     teacher_forcing: TeacherForcing | None = None  # None: always
+    conditioning: ConditioningSettings | None = None  # on speaker, language, vector or style; None: on the text alone
     aligner: Aligner = field(default_factory=Aligner)
     text2mel: Training = field(default_factory=Training)
     crops: Crops = field(default_factory=Crops)
-    mel2wav: Training = field(default_factory=Training)
+    mel2wav: VocoderTraining = field(default_factory=VocoderTraining)
     synthesis: Synthesis = field(default_factory=Synthesis)
 
     def __post_init__(self) -> None:
@@ -164,12 +198,25 @@ class System:
             raise ConfigError(f"normalise: unknown, got {self.normalise!r}; known: {', '.join(NORMALISATIONS)}")
         if self.reduction < 1:
             raise ConfigError(f"reduction: frames a step emits, must be at least 1, got {self.reduction}")
+        self._check_attention()
+        if self.conditioning is not None and self.decoder.cls.memory_width is not None:
+            raise ConfigError(f"conditioning: decoder {self.decoder.name!r} reads contexts of symbols alone; set it to null")
         if self.teacher_forcing is not None and not issubclass(self.decoder.cls, StepDecoder):
             raise ConfigError(f"teacher_forcing: decoder {self.decoder.name!r} is fed no frames; set teacher_forcing: null")
+        if self.synthesis.window is not None and not issubclass(self.decoder.cls, StepDecoder):
+            raise ConfigError(f"synthesis.window: decoder {self.decoder.name!r} does not attend step by step; set it to null")
         if not self.decoder.cls.makes_spectrum:
             self._check_conditions()
         elif not any(part.name in ("mse", "mae") for part in self.losses):
             raise ConfigError("losses: none of them compares frames; known: mse, mae")
+
+    def _check_attention(self) -> None:
+        """A decoder that takes an attention has one; another, which attends by itself or not at all, would ignore it silently."""
+        decoder, taken = f"decoder {self.decoder.name!r}", "attention" in wired_names(self.decoder.cls)
+        if taken and self.attention is None:
+            raise ConfigError(f"attention: {decoder} needs one, got null; known: {', '.join(ATTENTIONS.names())}")
+        if not taken and self.attention is not None:
+            raise ConfigError(f"attention: {decoder} takes none, got {self.attention.name!r}; set attention: null")
 
     def _check_conditions(self) -> None:
         """What only a spectrum allows is refused where the decoder makes other conditions."""
@@ -184,6 +231,15 @@ class System:
             raise ConfigError(f"normalise: {decoder} makes no spectrum, got {self.normalise!r}; none")
         if not self.vocoder.cls.trainable:
             raise ConfigError(f"vocoder: {decoder} makes no spectrum, got {self.vocoder.name!r}, which needs one; wavenet")
+
+    @property
+    def discriminators(self) -> tuple[Part[Discriminator], ...]:
+        """Those that the vocoder is trained against; none where they never join."""
+        if not issubclass(self.vocoder.cls, ParallelVocoder) or self.vocoder.knobs.get("adversarial_from", 0) is None:
+            return ()
+        published = self.vocoder.cls.published_with.items()
+        chosen = self.mel2wav.discriminator.parts if self.mel2wav.discriminator else ()
+        return chosen or tuple(DISCRIMINATORS.part(name, **knobs) for name, knobs in published)
 
     @property
     def condition_dim(self) -> int:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from toolkit.data.batches import Counts, TextMelBatch
+from toolkit.data.batches import TextMelBatch
 from toolkit.data.dataset import TextMelData
+from toolkit.data.shards import EXTRAS
 from toolkit.data.statistics import load_statistics
+from toolkit.data.voices import Voice
 from toolkit.decoders.base import StopAtProbability, Targets
+from toolkit.errors import ConfigError
 from toolkit.models.conditioning import Conditions
 from toolkit.models.feature_predictor import FeaturePredictor, Prediction
 from toolkit.nn.noise import Noise, seed_of
 from toolkit.tasks.base import SystemTask
+from toolkit.tasks.conditions import Tables, batch_conditions, conditioned, loaded_tables, made_up_tables, voice_conditions
+from toolkit.tasks.made_up import text_mel_batch
 from toolkit.tasks.observing import observe
 from toolkit.tasks.schema import System
 from toolkit.text.frontend import TextFrontend
@@ -33,33 +38,37 @@ class Text2Mel(SystemTask):
     name = "text2mel"
     sections = (
         "seed", "features", "extras", "trim", "level", "limits", "cleaner", "tokenizer", "normalise", "reduction", "teacher_forcing",
-        "encoder", "attention", "decoder", "postnet", "losses", "text2mel",
+        "encoder", "conditioning", "attention", "decoder", "postnet", "losses", "text2mel",
     )  # fmt: skip
+    frontend: TextFrontend
 
-    def __init__(self, system: System, vocabulary: Vocabulary) -> None:
+    def __init__(self, system: System, vocabulary: Vocabulary, tables: Tables | None = None) -> None:  # None: no names known yet
         super().__init__(system)
         self.num_symbols = len(vocabulary)
+        self.tables = made_up_tables(system.conditioning) if tables is None else tables
         self.model = FeaturePredictor(
-            vocabulary.symbols, system.features, system.reduction, system.encoder, system.decoder, system.postnet, system.attention
-        )
-        terms = {part.name: part.build() for part in system.losses}
-        self.terms = {name: term for name, term in terms.items() if term.weight}
+            vocabulary.symbols, system.features, system.reduction, system.encoder, system.decoder, system.postnet, system.attention,
+            conditioned(system.conditioning, self.tables, system.features.bins),
+        )  # fmt: skip
+        if lacking := [name for name in self.model.decoder.needs if name in EXTRAS and name not in system.extras]:
+            decoder, given = system.decoder.name, ", ".join([*system.extras, *lacking])
+            raise ConfigError(f"extras: decoder {decoder!r} is trained on {' and '.join(lacking)}, got {[*system.extras]}; set [{given}]")
+        self.terms = {part.name: term for part in system.losses if (term := part.build()).weight}
 
     @classmethod
     def from_folder(cls, system: System, folder: Path) -> Text2Mel:
-        """The task with the symbols and statistics that stand in a folder: ``tokens.txt``, ``stats.npz``."""
+        """The task with the symbols, names and statistics that stand in a folder: ``tokens.txt``, ``stats.npz``."""
         frontend = TextFrontend.load(folder, system.cleaner.build(), system.tokenizer.build())
-        task = cls(system, frontend.vocabulary)
+        task = cls(system, frontend.vocabulary, loaded_tables(system.conditioning, folder))
         task.frontend = frontend
         if system.normalise == "per_bin":
             task.model.normaliser.set(*load_statistics(folder / "stats.npz"))
         return task
 
-    frontend: TextFrontend
-
     def data(self, folder: Path) -> TextMelData:
         """The utterances of a split."""
-        return TextMelData(folder, self.frontend, self.system.features.hop, self.model.decoder.needs)
+        widths = self.system.conditioning.widths if self.system.conditioning else {}
+        return TextMelData(folder, self.frontend, self.system.features.hop, self.model.decoder.needs, self.tables, widths.get("vector"))
 
     def losses(self, batch: TextMelBatch, turn: str) -> dict[str, Tensor]:
         """Every term, weighted: sums over the micro-batch divided by the counts of the global batch."""
@@ -79,19 +88,23 @@ class Text2Mel(SystemTask):
         features, frames = self.model.normaliser(batch.mel), self.model.postnet.frames_of(batch.mel)
         first, refined = (features, None) if frames is batch.mel else (frames, features)
         targets = Targets(first, batch.mel_lengths, batch.durations, batch.f0, batch.energy, refined)
-        conditions = Conditions(batch.speaker, batch.language, batch.vector)
+        conditions = batch_conditions(self.system.conditioning, batch, features)
         return self.model(batch.tokens, batch.token_lengths, targets, conditions, noise, hard, teacher), targets
+
+    def conditions(self, voices: Sequence[Voice]) -> Conditions:
+        """How texts are to be spoken, a row for each. What the model was not trained on is refused, and what it lacks."""
+        return voice_conditions(self.system.conditioning, self.tables, voices, self.model.normaliser)
 
     def force(self, batch: TextMelBatch) -> Prediction:
         """Teacher-forced prediction as ground-truth alignment takes it: each utterance with its own draws, attention as at synthesis."""
         noise = Noise.of_rows([utterance_seed(self.system.seed, key) for key in batch.ids], batch.mel.device)
         return self.predict(batch, noise, hard=True)[0]
 
-    def generate(self, tokens: Tensor, lengths: Tensor, noise: Noise | None) -> Prediction:
+    def generate(self, tokens: Tensor, lengths: Tensor, noise: Noise | None, conditions: Conditions | None = None) -> Prediction:
         """Free-running prediction from symbols ``B S``; bounded by the length of the text."""
         settings, features = self.system.synthesis, self.system.features
         limit = (lengths * settings.frames_per_symbol + features.sample_rate / features.hop).long()
-        return self.model.generate(tokens, lengths, limit, StopAtProbability(settings.stop_threshold), Conditions(), noise)
+        return self.model.generate(tokens, lengths, limit, StopAtProbability(settings.stop_threshold), conditions or Conditions(), noise)
 
     def observe(self, batch: TextMelBatch) -> Observation:
         """Alignments, frames and sound of the first utterance, and how sharp alignments are."""
@@ -99,17 +112,4 @@ class Text2Mel(SystemTask):
 
     def made_up_batch(self, utterances: int = 2, symbols: int = 7, frames: int = 13) -> TextMelBatch:
         """A batch of random numbers of the right shapes, to try a configuration before any data is touched."""
-        mel = torch.randn(utterances, frames, self.system.features.bins)
-        durations = torch.full((utterances, symbols), frames // symbols)
-        durations[:, 0] += frames - frames // symbols * symbols
-        more = {"durations": durations, "f0": torch.full((utterances, frames), 120.0)}
-        return TextMelBatch(
-            ids=[f"made-up-{i}" for i in range(utterances)],
-            tokens=torch.randint(1, self.num_symbols, (utterances, symbols)),
-            token_lengths=torch.full((utterances,), symbols),
-            mel=mel,
-            mel_lengths=torch.full((utterances,), frames),
-            counts=Counts(utterances, utterances * frames, utterances * frames * self.system.features.hop),
-            key=(self.system.seed, 0, 0),
-            **{name: more[name] for name in self.model.decoder.needs},
-        )
+        return text_mel_batch(self, utterances, symbols, frames)
