@@ -25,6 +25,7 @@ CORE = [
 EXTRAS = {
     "train": ["tensorboard>=2.16", "matplotlib>=3.8", "rich>=13"],
     "eval": ["pocketsphinx>=5", "jiwer>=3", "matplotlib>=3.8"],
+    "export": ["h5py>=3.10"],
     "dev": [
         "pytest>=8",
         "hypothesis>=6.100",

@@ -19,7 +19,7 @@ LAYERS: list[list[str]] = [
     ["data"],
     ["train"],
     ["kernels"],
-    ["encoders", "attentions", "decoders", "postnets", "vocoders"],
+    ["encoders", "attentions", "decoders", "postnets", "vocoders", "discriminators"],
     ["models"],
     ["tasks"],
     ["align", "infer", "evaluate"],

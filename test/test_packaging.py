@@ -13,7 +13,7 @@ from toolkit.bin.main import VERBS, main, verb_file, with_dashes
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "numpy", "scipy", "g2p_en", "nltk", "matplotlib", "tensorboard", "rich", "pocketsphinx", "sentencepiece")
-KINDS = ("encoders", "attentions", "decoders", "postnets", "vocoders")
+KINDS = ("encoders", "attentions", "decoders", "postnets", "vocoders", "discriminators")
 MODULES = sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "toolkit").rglob("*.py"))
 IMPORT_ALL = """
 import importlib, os, socket, sys

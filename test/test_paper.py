@@ -98,7 +98,7 @@ def test_what_l2_takes_and_what_it_leaves_out() -> None:
         "encoder.embedding.weight", *(f"encoder.convolutions.{i}.conv.weight" for i in range(3)),
         "encoder.lstm.weight_ih_l0", "encoder.lstm.weight_hh_l0", "encoder.lstm.weight_ih_l0_reverse", "encoder.lstm.weight_hh_l0_reverse",
         "decoder.prenet.layers.0.weight", "decoder.prenet.layers.1.weight",
-        *(f"decoder.attention.{part}.weight" for part in ("query", "key", "filters", "location", "energy")),
+        *(f"decoder.attention.energies.{part}.weight" for part in ("query", "key", "filters", "location", "energy")),
         *(f"decoder.{cell}.weight_{side}" for cell in ("first", "second") for side in ("ih", "hh")),
         "decoder.frames.weight", "decoder.stop.weight", *(f"postnet.convolutions.{i}.conv.weight" for i in range(5)),
     ]  # fmt: skip

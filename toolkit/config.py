@@ -6,7 +6,8 @@ name with its knobs beside it (ESPnet's form)::
     attention: location_sensitive
     attention_conf: {filters: 32}
 
-Several parts of one kind, ``Annotated[tuple[Part[Loss], ...], LOSSES]``, are a mapping from name to knobs.
+With ``Part[Attention] | None`` the name may be null. Several parts of one kind, ``Annotated[tuple[Part[Loss], ...], LOSSES]``,
+are a mapping from name to knobs.
 Every key, type and name is checked before anything is built; each complaint has the dotted path, the value and the
 nearest right thing. A field that ends in ``_`` is written without it (``global_`` -> ``global``).
 """
@@ -140,7 +141,7 @@ def read(schema: type[T], data: Any, where: str = "") -> T:
         registry = registry_of(hints[f.name])
         if registry is not None and not _several(hints[f.name]):
             if key in data or f"{key}_conf" in data or _required(f):
-                values[f.name] = _read_part(registry, data, key, where, f)
+                values[f.name] = _read_part(registry, data, key, where, f, type(None) in typing.get_args(hints[f.name].__origin__))
         elif key in data:
             path = _join(where, key)
             values[f.name] = _read_parts(registry, data[key], path) if registry else _read_value(hints[f.name], data[key], path)
@@ -171,7 +172,7 @@ def dump(value: Any) -> Any:
             if isinstance(item, Part):
                 result[key] = item.name
                 result[f"{key}_conf"] = {knob: dump(v) for knob, v in item.knobs.items()}
-            elif registry_of(hints[f.name]) is not None:  # several parts, or none
+            elif registry_of(hints[f.name]) is not None and item is not None:  # several parts
                 result[key] = {part.name: dump(part.knobs) for part in item}
             elif f.init:
                 result[key] = dump(item)
@@ -206,8 +207,12 @@ def _join(where: str, key: object) -> str:
     return f"{where}.{key}" if where else str(key)
 
 
-def _read_part(registry: Registry[Any], data: Mapping[str, Any], key: str, where: str, f: dataclasses.Field[Any]) -> Part[Any]:
+def _read_part(
+    registry: Registry[Any], data: Mapping[str, Any], key: str, where: str, f: dataclasses.Field[Any], optional: bool
+) -> Part[Any] | None:
     path = _join(where, key)
+    if optional and data.get(key) is None and not data.get(f"{key}_conf"):
+        return None
     default = None if _required(f) else _default(f)
     name = data.get(key, default.name if default else None)
     if not isinstance(name, str):

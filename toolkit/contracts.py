@@ -1,4 +1,4 @@
-"""The contract tests of kinds that are no networks: text, losses, schedules, optimisers, scores; and those of any part.
+"""The contract tests of text, losses, discriminators, schedules, optimisers and scores; and those of any part.
 
 As in ``toolkit.testing``, which runs them too, a promise that is broken is an AssertionError.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import inspect
 import math
 import pickle
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,9 @@ from torch import nn
 
 from toolkit.config import dump, read_part
 from toolkit.data.batches import Counts
+from toolkit.data.readers import Findings, Reader
 from toolkit.decoders.base import Output, Targets
+from toolkit.discriminators import Discriminator
 from toolkit.evaluate.metrics import Metric, UtteranceAudio
 from toolkit.models.feature_predictor import Prediction
 from toolkit.models.losses import Loss
@@ -137,7 +141,32 @@ def check_metric(part: Part[Metric]) -> None:
         assert math.isfinite(copy) and better, f"a copy is no worse than noise, got {copy:.3g} and {other:.3g}"
 
 
+def check_reader(part: Part[Reader]) -> None:
+    """Says what its layout looks like; an empty folder is none of its corpora and holds no recordings, and that is no crash."""
+    reader = part.build()
+    assert reader.layout.strip(), "layout says in a few words what a corpus looks like"
+    with tempfile.TemporaryDirectory() as folder:
+        assert not reader.sees(Path(folder)), "an empty folder is none of its corpora"
+        assert not list(reader.recordings(Path(folder), Findings())), "an empty folder holds no recordings"
+
+
+def check_discriminator(part: Part[Discriminator]) -> None:
+    """Rows are judged by themselves, features come with scores, and gradients reach the wave and every parameter."""
+    judge = part.build(sample_rate=8000).double().eval()
+    wave = (torch.rand(2, 700, dtype=torch.float64) - 0.5).requires_grad_()
+    judgements = judge(wave)
+    assert judgements and judge.weight >= 0, f"at least one judgement and a weight, got {len(judgements)} and {judge.weight}"
+    for judgement, alone in zip(judgements, judge(wave[1:]), strict=True):
+        for value, own in zip([judgement.score, *judgement.features], [alone.score, *alone.features], strict=True):
+            assert len(value) == 2, f"scores and features begin with B, got {tuple(value.shape)}"
+            assert torch.allclose(value[1:], own), "a row is judged by itself"
+    torch.stack([judgement.score.square().sum() for judgement in judgements]).sum().backward()  # type: ignore[no-untyped-call]
+    assert wave.grad is not None and bool(wave.grad.any()), "a gradient reaches the wave"
+    missing = [name for name, weight in judge.named_parameters() if weight.grad is None or not bool(weight.grad.isfinite().all())]
+    assert not missing, f"gradient reaches {missing[0]}"
+
+
 CHECKS: dict[type, Callable[[Part[Any]], None]] = {
     Cleaner: check_cleaner, Tokenizer: check_tokenizer, G2P: check_g2p, Schedule: check_schedule, Optimiser: check_optimiser,
-    Loss: check_loss, Metric: check_metric,
+    Loss: check_loss, Metric: check_metric, Discriminator: check_discriminator, Reader: check_reader,
 }  # fmt: skip

@@ -21,7 +21,7 @@ TINY = {
     "teacher_forced": ["--batch", "2", "--symbols", "4", "--frames", "4", "--rounds", "1", "--no-memory"],
 }
 # trained nets, a GPU, or recognisers; and a step of a net of fixed size
-ELSEWHERE = {"alignment", "gpu", "mini_word_errors", "precision_of_decoder", "precision_of_wavenet", "wavenet_training"}
+ELSEWHERE = {"alignment", "attentions", "gpu", "mini_word_errors", "precision_of_decoder", "precision_of_wavenet", "wavenet_training"}
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from toolkit.errors import ConfigError, DataError
 from toolkit.tasks.schema import System, load_system
 from toolkit.tasks.text2mel import Text2Mel
 from toolkit.text.frontend import LEXICON, TOKENS, TextFrontend
-from toolkit.train.checkpoint import best_weights
+from toolkit.train.checkpoint import best_weights, fill
 from toolkit.train.distributed import Processes
 
 STAMP = ".align"
@@ -92,10 +92,10 @@ class Alignment:
         inputs = self.inputs()
         frontend = TextFrontend.load(self.data, self.system.cleaner.build(), self.system.tokenizer.build())
         device = Processes.start(self.device).device
-        scores = self._scores(frontend, inputs, device)
+        scores, utterances = self._judge(frontend, inputs, device)
         found: dict[str, tuple[dict[str, Ints], dict[str, str]]] = {}
         for split in SPLITS:
-            data = TextMelData(self.data / split, frontend, self.system.features.hop)
+            data = utterances(self.data / split)
             texts = {utterance.id: utterance.text for utterance in data.utterances}
             found[split] = aligners.align(scores, data, frontend.vocabulary, device), texts
         (self.out / STAMP).unlink(missing_ok=True)
@@ -105,12 +105,16 @@ class Alignment:
         write_stamp(self.out / STAMP, inputs, self.outputs)
         return {split: len(durations) for split, (durations, _) in found.items()}
 
-    def _scores(self, frontend: TextFrontend, inputs: Mapping[str, str], device: torch.device) -> aligners.Scores:
+    def _judge(
+        self, frontend: TextFrontend, inputs: Mapping[str, str], device: torch.device
+    ) -> tuple[aligners.Scores, Callable[[Path], TextMelData]]:
+        """What scores a batch, and what reads the utterances of a folder for it."""
         if self.method == "monotonic":
-            folder = self.out / "aligner"
-            return aligners.searched(trained_aligner(self.system, frontend, self.data, folder, inputs, self.device))
+            aligner = trained_aligner(self.system, frontend, self.data, self.out / "aligner", inputs, self.device)
+            return aligners.searched(aligner), lambda folder: TextMelData(folder, frontend, self.system.features.hop)
         assert self.experiment is not None
-        return aligners.attended(trained_predictor(self.system, self.experiment, frontend).to(device))
+        predictor = trained_predictor(self.system, self.experiment, frontend).to(device)
+        return aligners.attended(predictor), predictor.data
 
 
 def trained_predictor(system: System, experiment: Path, frontend: TextFrontend) -> Text2Mel:
@@ -126,5 +130,6 @@ def trained_predictor(system: System, experiment: Path, frontend: TextFrontend) 
         other.append(TOKENS)
     if other:
         raise DataError(f"{experiment}: differs from the configuration in {', '.join(other)}; use --method monotonic")
-    task.load_state_dict(best_weights(experiment / Text2Mel.name)[0])
+    weights, meta = best_weights(experiment / Text2Mel.name)
+    fill(task, weights, meta["path"])
     return task.eval()

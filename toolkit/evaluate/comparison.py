@@ -72,7 +72,7 @@ def _alignments(key: str, every: Sequence[Experiment]) -> str:
         utterance = next(u for u in experiment.utterances if u.id == key)
         text, image = utterance.text, alignment(utterance, experiment)
         if image is not None:
-            kind = str(experiment.config.get("attention", ""))
+            kind = str(experiment.config.get("attention") or "")
             caption = f"{experiment.name}: {kind}" if kind else experiment.name
             drawn.append(picture(image, f"Alignment of {experiment.name}, free running: {text}", caption))
     return f"<h3>{escape(text)}</h3><div class='pictures'>{''.join(drawn)}</div>" if drawn else ""

@@ -57,7 +57,7 @@ def write_report(
 
 def _header(experiment: Experiment, date: str) -> str:
     config = experiment.config
-    chain = [f"{config[kind]} {kind}" for kind in ("encoder", "attention", "decoder", "postnet", "vocoder") if kind in config]
+    chain = [f"{config[kind]} {kind}" for kind in ("encoder", "attention", "decoder", "postnet", "vocoder") if config.get(kind)]
     facts = {
         "Corpus": f"{experiment.corpus}, {len(experiment.utterances)} sentences of its evaluation set" if experiment.corpus else "",
         "System": " → ".join(["text", *chain, "speech"]),
