@@ -38,8 +38,8 @@ def small(registry: Registry[Any], name: str) -> str:
     return json.dumps({knob: cut(value) for knob, value in registry.part(name).knobs.items()})
 
 
-def built(encoder: str, attention: str | None, decoder: str) -> Text2Mel:
-    """The task of a tiny configuration, from a preset whose decoder makes frames of the same kind."""
+def built(encoder: str, attention: str | None, decoder: str, *more: str) -> Text2Mel:
+    """The task of a tiny configuration, from a preset whose decoder makes frames of the same kind; ``more`` are further settings."""
     kind = DECODERS.resolve(decoder)
     preset = CONF / ("mini.yaml" if kind.makes_spectrum else "paper_wavenet_linguistic.yaml")
     chosen = [
@@ -55,6 +55,7 @@ def built(encoder: str, attention: str | None, decoder: str) -> Text2Mel:
         f"decoder={decoder}",
         f"decoder_conf={small(DECODERS, decoder)}",
         "synthesis.frames_per_symbol=1.0",
+        *more,
     ]
     return Text2Mel(load_system(preset, chosen), SYMBOLS)
 
@@ -71,6 +72,22 @@ def reason(encoder: str, attention: str | None, name: str, decoder: type[Decoder
     return None
 
 
+FORMS = {
+    "gmm": [f"attention_conf.version={version}" for version in ("v0", "v1", "v2b")],
+    "location_sensitive": ["", "attention_conf.previous=true", "attention_conf.sharpening=2.0", "attention_conf.smoothing=true"],
+    "tacotron2": [f"decoder_conf.wiring={wiring}" for wiring in ("paper", "nvidia", "espnet")],
+    "non_attentive": [
+        f"decoder_conf.body={body} decoder_conf.upsampling={upsampling}"
+        for body in ("conv", "lstm", "transformer")
+        for upsampling in ("gaussian", "repeat")
+    ],
+}
+CBHG = json.dumps({"banks": 2, "channels": 4, "projection": 4, "highways": 1, "highway": 4, "gru": 4}, separators=(",", ":"))
+POSTNET_FORMS = [
+    "",
+    'postnet=conv postnet_conf={"channels":4,"layers":2}',
+    f"postnet=cbhg postnet_conf={CBHG} features.kind=linear",
+]
 SYSTEMS = list(itertools.product(ENCODERS.names(), [*ATTENTIONS.names(), None], DECODERS.names()))
 
 
@@ -82,7 +99,27 @@ def test_a_system_learns_and_speaks_or_is_refused(encoder: str, attention: str |
         with pytest.raises(ConfigError, match=refused):
             built(encoder, attention, decoder)
         return
-    task = built(encoder, attention, decoder)
+    learns_and_speaks(built(encoder, attention, decoder))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("encoder", ENCODERS.names())
+@pytest.mark.parametrize("attention", [*ATTENTIONS.names(), None])
+def test_so_does_every_form_of_it_with_every_postnet(encoder: str, attention: str | None) -> None:
+    """All settings of parts that make another model: wirings, bodies, versions, kinds of upsampling; and all postnets."""
+    torch.manual_seed(0)
+    tried = 0
+    for decoder in DECODERS.names():
+        if reason(encoder, attention, decoder, DECODERS.resolve(decoder)) is None:
+            forms = itertools.product(FORMS.get(attention or "", [""]), FORMS.get(decoder, [""]), POSTNET_FORMS)
+            for settings in forms if DECODERS.resolve(decoder).makes_spectrum else [()]:
+                learns_and_speaks(built(encoder, attention, decoder, *filter(None, " ".join(settings).split())))
+                tried += 1
+    assert tried
+
+
+def learns_and_speaks(task: Text2Mel) -> None:
+    """A step of training moves every block, and two texts are spoken to an end."""
     batch = task.made_up_batch()
     optimiser, before = torch.optim.SGD(task.parameters_of("main"), 1e-2), [p.detach().clone() for p in task.parameters()]
     loss = torch.stack(list(task.losses(batch, "main").values())).sum()
