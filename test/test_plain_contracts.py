@@ -9,6 +9,7 @@ from toolkit.contracts import check_settings
 from toolkit.data.readers import READERS
 from toolkit.errors import ConfigError, ToolkitError
 from toolkit.evaluate.metrics import METRICS, Metric
+from toolkit.infer.importing import IMPORTERS
 from toolkit.models.losses import LOSSES, Loss
 from toolkit.registry import Part, Registry
 from toolkit.testing import check
@@ -20,7 +21,7 @@ from toolkit.train.optimisers import OPTIMISERS, Optimiser
 from toolkit.train.schedules import SCHEDULES, Schedule
 
 NEED_FILES = {("tokenizer", "bpe")}  # which the defaults do not name
-KINDS = (CLEANERS, TOKENIZERS, G2PS, SCHEDULES, OPTIMISERS, LOSSES, METRICS, READERS)
+KINDS = (CLEANERS, TOKENIZERS, G2PS, SCHEDULES, OPTIMISERS, LOSSES, METRICS, READERS, IMPORTERS)
 PARTS = [
     pytest.param(kind, name, id=f"{kind.kind}-{name}") for kind in KINDS for name in kind.names() if (kind.kind, name) not in NEED_FILES
 ]

@@ -1,4 +1,4 @@
-"""The contract tests of text, losses, discriminators, schedules, optimisers and scores; and those of any part.
+"""The contract tests of text, losses, discriminators, schedules, optimisers, readers, importers and scores; and those of any part.
 
 As in ``toolkit.testing``, which runs them too, a promise that is broken is an AssertionError.
 """
@@ -22,7 +22,9 @@ from toolkit.data.batches import Counts
 from toolkit.data.readers import Findings, Reader
 from toolkit.decoders.base import Output, Targets
 from toolkit.discriminators import Discriminator
+from toolkit.errors import ToolkitError
 from toolkit.evaluate.metrics import Metric, UtteranceAudio
+from toolkit.infer.importing.base import Importer, Source
 from toolkit.models.feature_predictor import Prediction
 from toolkit.models.losses import Loss
 from toolkit.registry import Part, Registry
@@ -150,6 +152,17 @@ def check_reader(part: Part[Reader]) -> None:
         assert not list(reader.recordings(Path(folder), Findings())), "an empty folder holds no recordings"
 
 
+def check_importer(part: Part[Importer]) -> None:
+    """Says which side of a system it makes; a checkpoint without weights is refused, not crashed on."""
+    importer = part.build()
+    assert importer.task in ("text2mel", "mel2wav"), f"task is text2mel or mel2wav, got {importer.task!r}"
+    try:
+        importer.convert(Source({}, {}))
+    except ToolkitError:
+        return
+    raise AssertionError("a checkpoint without weights is refused with a ToolkitError")
+
+
 def check_discriminator(part: Part[Discriminator]) -> None:
     """Rows are judged by themselves, features come with scores, and gradients reach the wave and every parameter."""
     judge = part.build(sample_rate=8000).double().eval()
@@ -169,4 +182,5 @@ def check_discriminator(part: Part[Discriminator]) -> None:
 CHECKS: dict[type, Callable[[Part[Any]], None]] = {
     Cleaner: check_cleaner, Tokenizer: check_tokenizer, G2P: check_g2p, Schedule: check_schedule, Optimiser: check_optimiser,
     Loss: check_loss, Metric: check_metric, Discriminator: check_discriminator, Reader: check_reader,
+    Importer: check_importer,
 }  # fmt: skip

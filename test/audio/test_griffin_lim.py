@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from toolkit.audio.griffin_lim import griffin_lim
-from toolkit.audio.mel import MelSettings, istft, stft
+from toolkit.audio.istft import istft
+from toolkit.audio.mel import MelSettings, stft
 
 SETTINGS = MelSettings(8000, 100, 400, 512, 40, 60.0, 3800.0, 1e-3)
 

@@ -1,6 +1,8 @@
 """The definition of the mel: its numbers, its lengths, its settings and its fingerprint."""
 
 import dataclasses
+import hashlib
+import json
 import math
 
 import numpy as np
@@ -8,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toolkit.audio.istft import istft
 from toolkit.audio.mel import (
     MelSettings,
     filterbank,
     fingerprint,
     frame_count,
     hann,
-    istft,
     linear_magnitude,
     log_mel,
     log_spectrum,
@@ -22,6 +24,7 @@ from toolkit.audio.mel import (
     mismatch,
     padded_samples,
     stft,
+    unemphasised,
 )
 from toolkit.errors import ConfigError, DataError
 
@@ -46,6 +49,9 @@ def noise(samples: int, seed: int = 0) -> np.ndarray:
         ({"log_base": "2"}, "log_base"),
         ({"band_norm": "area"}, "band_norm"),
         ({"n_mels": 200}, "n_mels"),
+        ({"pre_emphasis": 1.0}, "pre_emphasis"),
+        ({"centre": 101}, "centre"),
+        ({"edges": "mirror"}, "edges"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(change, knob):
@@ -153,13 +159,40 @@ def test_linear_magnitude_has_the_mel_it_came_from(base):
 def test_every_field_moves_the_fingerprint_and_is_named():
     assert fingerprint(SMALL) == fingerprint(dataclasses.replace(SMALL)) and len(fingerprint(SMALL)) == 12
     changes = dict(sample_rate=8001, hop=49, window=201, n_fft=258, n_mels=19, f_min=61.0, f_max=3799.0, floor=1e-4)
-    changes |= dict(log_base="10", mel_scale="htk", band_norm="none", kind="linear")
+    changes |= dict(log_base="10", mel_scale="htk", band_norm="none", kind="linear", pre_emphasis=0.5, centre=1, edges="reflect")
     assert changes.keys() == {field.name for field in dataclasses.fields(MelSettings)}
     others = [dataclasses.replace(SMALL, **{name: value}) for name, value in changes.items()]
     assert len({fingerprint(other) for other in [SMALL, *others]}) == len(others) + 1
     assert [mismatch(SMALL, other)[0].partition(":")[0] for other in others] == list(changes)
     assert mismatch(MelSettings(), dataclasses.replace(MelSettings(), f_min=0.0)) == ["f_min: 125 here, 0 there"]
     assert mismatch(SMALL, SMALL) == []
+
+
+def test_a_mel_of_other_toolkits_is_that_of_the_wave_made_so_beforehand() -> None:
+    """Pre-emphasis, frames that begin half a hop later, and mirrored edges, each against the plain definition on a wave made by hand."""
+    wave = noise(1000)
+    emphasised = dataclasses.replace(SMALL, pre_emphasis=0.9)
+    np.testing.assert_allclose(log_mel(wave, emphasised), log_mel(wave - 0.9 * np.append(np.float32(0), wave[:-1]), SMALL), atol=1e-5)
+    np.testing.assert_allclose(unemphasised(wave - 0.9 * np.append(np.float32(0), wave[:-1]), emphasised), wave, atol=1e-6)
+    later = dataclasses.replace(SMALL, centre=25)
+    np.testing.assert_allclose(log_mel(wave, later)[3:15], log_mel(wave[25:], SMALL)[3:15], atol=1e-5)
+    mirrored = dataclasses.replace(SMALL, edges="reflect")
+    long = np.concatenate([wave[100:0:-1], wave, wave[-2:-102:-1]])
+    np.testing.assert_allclose(log_mel(wave, mirrored), log_mel(long, SMALL)[2:22], atol=1e-5)
+    np.testing.assert_allclose(log_mel(wave, mirrored)[3:15], log_mel(wave, SMALL)[3:15], atol=1e-5)
+    assert not np.allclose(log_mel(wave, mirrored)[0], log_mel(wave, SMALL)[0], atol=0.01)
+
+
+@pytest.mark.parametrize("centre", [0, 25, 100])
+def test_istft_inverts_wherever_frames_are_centred(centre: int) -> None:
+    sizes, wave = dataclasses.replace(SMALL, centre=centre), noise(1000)
+    np.testing.assert_allclose(istft(stft(wave, sizes), sizes)[150:-150], wave[150:-150], atol=1e-4)
+
+
+def test_what_other_toolkits_add_left_the_fingerprint_of_those_who_do_not_use_it() -> None:
+    stated = {k: v for k, v in dataclasses.asdict(SMALL).items() if k not in ("pre_emphasis", "centre", "edges")}
+    facts = {**stated, "definition": 1, "resampling": "resample_poly"}
+    assert fingerprint(SMALL) == hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def test_window_is_periodic():

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.audio.mel import Floats, MelSettings, framed, istft, levelled, overlap, overlapped, spectra
+from toolkit.audio.istft import istft, levelled, overlap, overlapped
+from toolkit.audio.mel import Floats, MelSettings, framed, spectra
 
 PARTS = 2  # of an utterance, always: so the sums are the same with one thread
 

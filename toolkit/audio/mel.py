@@ -1,4 +1,4 @@
-"""The one definition of the spectrogram, mel or linear, with its STFT, its inverse and its fingerprint."""
+"""The one definition of the spectrogram, mel or linear, with its STFT and its fingerprint."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +20,11 @@ from toolkit.errors import ConfigError, DataError
 Floats = NDArray[np.float32]
 
 DEFINITION = 1  # moves when the same settings would give other numbers
-CHOICES = {"kind": ("mel", "linear"), "log_base": ("e", "10"), "mel_scale": ("slaney", "htk"), "band_norm": ("none", "slaney", "sum")}
+CHOICES = {
+    "kind": ("mel", "linear"), "log_base": ("e", "10"), "mel_scale": ("slaney", "htk"), "band_norm": ("none", "slaney", "sum"),
+    "edges": ("zeros", "reflect"),
+}  # fmt: skip
+NEUTRAL = {"pre_emphasis": 0.0, "centre": 0, "edges": "zeros"}  # change nothing, so they are no part of the fingerprint
 BLOCK = 64  # frames worked on at a time: they stay in the cache
 GROUPS = 5  # of mel bands; a group's product leaves out the bins that none of its bands holds
 
@@ -44,6 +49,9 @@ class MelSettings:
     mel_scale: str = "slaney"  # slaney | htk
     band_norm: str = "none"  # none: peaks of 1 | slaney: constant area | sum: each band is a mean of the magnitude
     kind: str = "mel"  # mel | linear
+    pre_emphasis: float = 0.0  # the spectrum is that of x_t - pre_emphasis x_(t-1); Tacotron has 0.97
+    centre: int = 0  # samples from t x hop to the centre of frame t; half a hop in HiFi-GAN's code
+    edges: str = "zeros"  # what a wave is before it begins and after its end: zeros, or mirrored: reflect
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "hop", "window", "n_fft", "n_mels", "floor"):
@@ -56,11 +64,18 @@ class MelSettings:
             raise ConfigError(f"hop: must be at most window = {self.window}, got {self.hop}")
         if self.n_fft < self.window:
             raise ConfigError(f"n_fft: must be at least window = {self.window}, got {self.n_fft}")
+        self._check_signal()
         if not 0 < self.f_max <= self.sample_rate / 2:
             raise ConfigError(f"f_max: must be at most half of sample_rate, {self.sample_rate / 2:g}, got {self.f_max!r}")
         if not 0 <= self.f_min < self.f_max:
             raise ConfigError(f"f_min: must be from 0 to below f_max = {self.f_max:g}, got {self.f_min!r}")
         filterbank(self)  # refuses bands that are too narrow for the FFT
+
+    def _check_signal(self) -> None:
+        if not 0 <= self.pre_emphasis < 1:
+            raise ConfigError(f"pre_emphasis: must be from 0 to below 1, got {self.pre_emphasis!r}")
+        if not 0 <= self.centre <= self.window // 2:
+            raise ConfigError(f"centre: must be from 0 to window / 2 = {self.window // 2}, got {self.centre!r}")
 
     @property
     def bins(self) -> int:
@@ -76,7 +91,7 @@ def log_spectrum(wave: Floats, settings: MelSettings) -> Floats:
 def log_linear(wave: Floats, settings: MelSettings) -> Floats:
     """As ``log_mel``, but of every bin of the FFT: ``T x (n_fft / 2 + 1)``."""
     frames = np.empty((frame_count(len(wave), settings), settings.n_fft // 2 + 1), np.float32)
-    for rows, spectrum in spectra(framed(wave, settings), settings):
+    for rows, spectrum in spectra(framed(emphasised(wave, settings), settings), settings):
         np.abs(spectrum, out=frames[rows])
     return _clipped_log(frames, settings)
 
@@ -84,8 +99,8 @@ def log_linear(wave: Floats, settings: MelSettings) -> Floats:
 def log_mel(wave: Floats, settings: MelSettings) -> Floats:
     """Wave of ``N`` samples in [-1, 1] -> log-mel ``T x M``, ``T = ceil(N / hop)``.
 
-    The wave is zero-padded at its end to ``T x hop`` samples. Frame ``t`` is centred on sample ``t x hop``; what it covers
-    outside the wave is zero.
+    The wave is zero-padded at its end to ``T x hop`` samples. Frame ``t`` is centred on sample ``t x hop + centre``; what it
+    covers outside the wave is zero, or the wave mirrored.
 
     Raises:
         DataError: the wave is empty.
@@ -93,11 +108,27 @@ def log_mel(wave: Floats, settings: MelSettings) -> Floats:
     groups = _band_groups(settings)
     lowest, highest = groups[0][0].start, groups[-1][0].stop
     mel = np.empty((frame_count(len(wave), settings), settings.n_mels), np.float32)
-    for rows, spectrum in spectra(framed(wave, settings), settings):
+    for rows, spectrum in spectra(framed(emphasised(wave, settings), settings), settings):
         magnitude = np.abs(spectrum[:, lowest:highest])
         for bins, bands, weights in groups:
             np.matmul(magnitude[:, bins.start - lowest : bins.stop - lowest], weights, out=mel[rows, bands])
     return _clipped_log(mel, settings)
+
+
+def emphasised(wave: Floats, settings: MelSettings) -> Floats:
+    """The wave whose spectrum is taken: ``x_t - pre_emphasis x_(t-1)``."""
+    if settings.pre_emphasis == 0:
+        return wave
+    return np.concatenate([wave[:1], wave[1:] - np.float32(settings.pre_emphasis) * wave[:-1]])
+
+
+def unemphasised(wave: Floats, settings: MelSettings) -> Floats:
+    """The wave that ``emphasised`` makes this of."""
+    if settings.pre_emphasis == 0:
+        return wave
+    from scipy.signal import lfilter  # heavy, and seldom needed
+
+    return np.asarray(lfilter([1.0], [1.0, -settings.pre_emphasis], wave), np.float32)
 
 
 def _clipped_log(magnitude: Floats, settings: MelSettings) -> Floats:
@@ -118,22 +149,17 @@ def padded_samples(samples: int, settings: MelSettings) -> int:
 
 
 def stft(wave: Floats, settings: MelSettings) -> NDArray[np.complex64]:
-    """Wave ``N`` -> spectrum ``T x (n_fft / 2 + 1)`` of the frames that ``log_mel`` sees, phases relative to a frame's start."""
+    """Wave ``N``, emphasised already -> spectrum ``T x (n_fft / 2 + 1)`` of ``log_mel``'s frames, phases relative to a frame's start."""
     whole = np.empty((frame_count(len(wave), settings), settings.n_fft // 2 + 1), np.complex64)
     for rows, spectrum in spectra(framed(wave, settings), settings):
         whole[rows] = spectrum
     return whole
 
 
-def istft(spectrum: NDArray[np.complex64], settings: MelSettings) -> Floats:
-    """The wave of ``T x hop`` samples whose ``stft`` is nearest in the least-squares sense (Griffin & Lim 1984, eq. 6)."""
-    blocks = (spectrum[start : start + BLOCK] for start in range(0, len(spectrum), BLOCK))
-    return levelled(overlapped(blocks, len(spectrum), settings), settings)
-
-
 def framed(wave: Floats, settings: MelSettings) -> Floats:
-    """Wave ``N`` -> what each frame covers, ``T x window``: a view on the wave with zeros at its ends."""
-    padded = np.pad(wave.astype(np.float32, copy=False), _edges(len(wave), settings))
+    """Wave ``N`` -> what each frame covers, ``T x window``: a view on the wave with what is beyond its ends."""
+    mode: Literal["constant", "reflect"] = "constant" if settings.edges == "zeros" else "reflect"
+    padded = np.pad(wave.astype(np.float32, copy=False), _edges(len(wave), settings), mode)
     return np.lib.stride_tricks.sliding_window_view(padded, settings.window)[:: settings.hop]
 
 
@@ -147,27 +173,6 @@ def spectra(frames: Floats, settings: MelSettings) -> Iterator[tuple[slice, NDAr
         part = frames[start : start + BLOCK]
         np.multiply(part, hann(settings), out=block[: len(part), : settings.window])
         yield slice(start, start + len(part)), torch.fft.rfft(torch.from_numpy(block[: len(part)])).numpy()
-
-
-def overlapped(blocks: Iterable[NDArray[np.complex64]], count: int, settings: MelSettings) -> Floats:
-    """Spectrum of ``count`` frames in blocks -> sum of their windowed waves, in rows of one hop: ``count + window / hop`` rows."""
-    total, start = np.zeros((count + overlap(settings), settings.hop), np.float32), 0
-    for spectrum in blocks:
-        frames = torch.fft.irfft(torch.from_numpy(spectrum), settings.n_fft).numpy()[:, : settings.window] * hann(settings)
-        _overlap_add(frames, total[start : start + len(frames) + overlap(settings)])
-        start += len(frames)
-    return total
-
-
-def overlap(settings: MelSettings) -> int:
-    """Rows of one hop that a frame covers."""
-    return -(-settings.window // settings.hop)
-
-
-def levelled(rows: Floats, settings: MelSettings) -> Floats:
-    """The wave in a sum of windowed frames: its edges cut off, its windows divided out."""
-    count, left = len(rows) - overlap(settings), settings.window // 2
-    return np.asarray(rows.reshape(-1)[left : left + count * settings.hop] * _overlap_gain(count, settings), np.float32)
 
 
 @functools.lru_cache(8)
@@ -244,7 +249,8 @@ def log_of_base(settings: MelSettings) -> float:
 
 def fingerprint(settings: MelSettings) -> str:
     """Twelve hex digits that are equal where two mels may be mixed."""
-    facts = {**dataclasses.asdict(settings), "definition": DEFINITION, "resampling": "resample_poly"}
+    stated = {name: value for name, value in dataclasses.asdict(settings).items() if NEUTRAL.get(name) != value}
+    facts = {**stated, "definition": DEFINITION, "resampling": "resample_poly"}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -259,29 +265,12 @@ def _plain(value: object) -> str:
 
 
 def _edges(samples: int, settings: MelSettings) -> tuple[int, int]:
-    """Zeros before and after a wave so that frame ``t`` is centred on sample ``t x hop`` and there are exactly ``T``."""
+    """Samples before and after a wave so that frame ``t`` is centred on ``t x hop + centre`` and there are exactly ``T``."""
     if samples == 0:
         raise DataError("wave: holds no samples")
-    left = settings.window // 2
+    left = settings.window // 2 - settings.centre
     last = (frame_count(samples, settings) - 1) * settings.hop - left + settings.window
     return left, max(0, last - samples)
-
-
-def _overlap_add(frames: NDArray[np.float32], total: Floats) -> None:
-    """Add frames ``T x W`` that start a hop apart to a wave in rows of one hop."""
-    count, hop = len(frames), total.shape[1]
-    for chunk, first in enumerate(range(0, frames.shape[1], hop)):
-        piece = frames[:, first : first + hop]
-        total[chunk : chunk + count, : piece.shape[1]] += piece
-
-
-@functools.lru_cache(64)
-def _overlap_gain(count: int, settings: MelSettings) -> Floats:
-    """One over the sum of squared windows, bounded where they barely reach."""
-    rows = np.zeros((count + overlap(settings), settings.hop), np.float32)
-    _overlap_add(np.tile(hann(settings) ** 2, (count, 1)), rows)
-    total, left = rows.reshape(-1), settings.window // 2
-    return np.asarray(1.0 / np.maximum(total[left : left + count * settings.hop], 0.01 * total.max()), np.float32)
 
 
 def _to_mel(hertz: NDArray[np.float64], scale: str) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ def run(args: argparse.Namespace) -> int:
     import inspect
 
     import toolkit.data.readers
+    import toolkit.infer.importing
     import toolkit.tasks.schema  # noqa: F401 - registers every part
     from toolkit.errors import ConfigError, nearest
     from toolkit.registry import Registry, knob_parameters, knob_types, wired_names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import keyword
 import logging
 import os
 import sys
@@ -20,7 +21,7 @@ VERBS = {
         *("prepare", "validate-data", "extract", "vectors", "split", "tokens", "bpe"),
         *("stats", "align", "train", "gta", "borrow", "synthesize", "evaluate", "stamp"),
     ),
-    "use a voice": ("say", "new-voice", "export-features"),
+    "use a voice": ("say", "new-voice", "import", "export-features"),
     "look and check": ("parts", "explain", "describe", "check", "check-plugin", "doctor"),
     "judge": ("errors", "gta-effect", "ablation"),
     "be fast": ("build-kernels", "bench"),
@@ -52,8 +53,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def verb_file(verb: str) -> Path:
-    """The file that holds a verb."""
-    return Path(__file__).with_name(f"{verb.replace('-', '_')}.py")
+    """The file that holds a verb. One that is a word of Python has a ``_`` behind it."""
+    return Path(__file__).with_name(f"{verb.replace('-', '_')}{'_' * keyword.iskeyword(verb)}.py")
 
 
 def overview() -> str:

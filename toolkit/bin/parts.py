@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the registries that a configuration can name."""
     import toolkit.data.readers
+    import toolkit.infer.importing
     import toolkit.tasks.schema  # noqa: F401 - registers every part
     from toolkit.errors import ConfigError, nearest
     from toolkit.registry import Registry

@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from toolkit.audio.linear_prediction import predictor
 from toolkit.audio.mel import MelSettings
+from toolkit.errors import ConfigError
 from toolkit.nn.upsampling import interpolate
 
 
@@ -49,6 +50,8 @@ class PredictionShift(nn.Module):
 
     def __init__(self, hop: int, features: MelSettings, order: int, pre_emphasis: float) -> None:
         super().__init__()
+        if features.pre_emphasis or features.centre:
+            raise ConfigError("lp_shift: reads the envelope from the mel, set features.pre_emphasis and features.centre to 0")
         self.hop, self.features, self.order, self.pre_emphasis = hop, features, order, pre_emphasis
         self.log_gain_offset = nn.Parameter(torch.zeros(()))
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from toolkit.audio.griffin_lim import griffin_lim
-from toolkit.audio.mel import Floats, MelSettings, linear_magnitude
+from toolkit.audio.mel import Floats, MelSettings, linear_magnitude, unemphasised
 from toolkit.data.batches import WaveBatch
 from toolkit.errors import ConfigError
 from toolkit.nn.noise import Noise
@@ -69,4 +69,5 @@ class GriffinLim(Vocoder):
         sharp = magnitude**self.power
         sharp *= np.linalg.norm(magnitude) / np.linalg.norm(sharp)
         wave = griffin_lim(sharp, self.features, self.iterations, self.momentum, seed, self.execution.workers)
+        wave = unemphasised(wave, self.features)
         return wave if self.peak is None else wave * np.float32(self.peak / max(float(np.abs(wave).max()), 1e-9))

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from toolkit.audio.griffin_lim import griffin_lim
-from toolkit.audio.mel import Floats, MelSettings, istft, linear_magnitude, log_mel, stft
+from toolkit.audio.istft import istft
+from toolkit.audio.mel import Floats, MelSettings, linear_magnitude, log_mel, stft
 from toolkit.evaluate.timing import add_arguments, compared, interleaved, report
 from toolkit.nn.execution import Execution
 from toolkit.tasks.schema import load_system
