@@ -125,7 +125,7 @@ def check_postnet(part: Part[Postnet]) -> None:
 
 
 def check_decoder(part: Part[Decoder], attention: Part[Attention]) -> None:
-    """Step by step equals forward, padding and batch, bounded free running, gradients, no hidden state; for r of 1 and 2.
+    """Step by step equals forward, padding and batch, bounded free running, gradients, no hidden state; for r of 1 and 2, and 1 of 2.
 
     A ``PlannedDecoder`` has as many frames as its durations say: r is 1, and where it ends is its own plan.
     """
@@ -146,6 +146,8 @@ def check_decoder(part: Part[Decoder], attention: Part[Attention]) -> None:
             if isinstance(decoder, StepDecoder):
                 _check_steps(decoder, memory, mask, targets, noise, reduction)
         (_check_planned_running if planned else _check_free_running)(decoder, memory, mask)
+        if isinstance(decoder, StepDecoder) and reduction == 2:
+            _check_fewer_frames(decoder, memory, mask, targets)
         _gradients(decoder, lambda d=decoder, m=memory, k=mask, t=targets: _decoder_loss(d, m, k, t))  # type: ignore[misc]
 
 
@@ -178,6 +180,18 @@ def _check_steps(decoder: StepDecoder, memory: Tensor, mask: Tensor, targets: Ta
         frame = targets.mel[:, min((step + 1) * reduction, 9) - 1]
     _same(torch.cat(frames, 1)[:, :9], output.mel, "step by step equals forward")
     _same(torch.stack(stops, 1), output.stop_logits, "stop logits step by step equal forward")
+
+
+def _check_fewer_frames(decoder: StepDecoder, memory: Tensor, mask: Tensor, targets: Targets) -> None:
+    """One that was built for two frames a step makes the first of them where its task asks for one."""
+    both = decoder(memory, mask, targets, None).mel
+    decoder.emit(1)
+    output = decoder(memory, mask, targets, None)
+    assert output.stop_logits.shape == (2, 9), "a step emits no more than the reduction that a task sets"
+    _same(output.mel[:, :1], both[:, :1], "fewer frames of a step are the first of all")
+    _check_steps(decoder, memory, mask, targets, None, 1)
+    _check_free_running(decoder, memory, mask)
+    decoder.emit(2)
 
 
 def _check_free_running(decoder: Decoder, memory: Tensor, mask: Tensor) -> None:

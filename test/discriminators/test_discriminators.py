@@ -38,7 +38,7 @@ def test_multi_scale_halves_the_rate_and_keeps_a_64th() -> None:
     assert [judgement.features[0].shape[-1] for judgement in found] == [1000, 501, 251]
     first, second = DISCRIMINATORS.part("multi_scale", width=4).build(sample_rate=8000).discriminators[:2]
     kinds = [type(part.convs[1].parametrizations.weight[0]).__name__ for part in (first, second)]
-    assert kinds == ["_SpectralNorm", "_WeightNorm"]
+    assert kinds == ["SpectralNorm", "_WeightNorm"]
 
 
 def test_multi_resolution_sees_bins_and_frames() -> None:
@@ -66,7 +66,10 @@ def test_parallel_wavegan_judges_every_sample() -> None:
         ("multi_period", {"periods": ()}, "periods: samples between two"),
         ("multi_scale", {"scales": 0}, "scales, width: must be at least 1, got 0 and 128"),
         ("multi_resolution", {"sizes": (2,)}, "sizes: of Fourier transforms"),
-        ("parallel_wavegan", {"layers": 1}, "layers: must be at least 2, got 1"),
+        ("parallel_wavegan", {"layers": 1}, "layers, channels: must be at least 2 and 1, got 1 and 64"),
+        ("multi_period", {"channels": ()}, "channels: of each layer, at least 1"),
+        ("multi_resolution", {"channels": 0}, "channels: of all layers, at least 1, got 0"),
+        ("multi_period", {"weight": -1.0}, "weight: of judgements, at least 0, got -1"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(name: str, knobs: dict[str, Any], message: str) -> None:

@@ -24,6 +24,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "linear": {"upsample": "linear", "gate": 64, "residual": 64, "skip": 128, "mixtures": 13},
     "two_taps": {"kernel_size": 2, "upsample": "linear", "pre_emphasis": 0.5, "dilations": [1, 5, 2], "residual": 128},
     "lp_shift": {"lp_shift": True, "pre_emphasis": 0.85, "upsample": "linear", "condition_layers": 2, "input_scale": 9.0},
+    "gaussian": {"head": "gaussian", "log_scale_min": -7.0, "lp_shift": True, "pre_emphasis": 0.85, "upsample": "linear"},
     "lp_shift_transposed": {"lp_shift": True, "lp_order": 4, "kernel_size": 2, "scales": [4, 5]},
 }
 PLAIN = Execution(native=False)
@@ -162,9 +163,10 @@ def test_what_the_kernel_cannot_do_takes_the_torch_path_and_says_why(
     assert "not float64 on cpu" in str(kernel.supports(build("published").double()))
     assert "not float32 on meta" in str(kernel.supports(build("published").to("meta")))
     assert "switched off" in str(kernel.supports(net, PLAIN))
+    assert "not from MuLaw" in str(kernel.supports(build("linear", head="mulaw")))
     with caplog.at_level(logging.WARNING):
         assert kernel.generation(net.double(), 1, None, Execution("int8")) is None
     assert len(caplog.records) == 1 and "fp32 by torch, not in int8" in caplog.text
     monkeypatch.setenv(native.CHOICE, "none")
     assert kernel.supports(build("published")) == native.why_not()
-    assert isinstance(build("published")._start(1, None), Generation)
+    assert isinstance(build("published").speaking(1, None), Generation)

@@ -108,6 +108,18 @@ def test_entropy_counts_frames_of_a_step() -> None:
     assert value("attention_entropy", prediction, targets, tokens, Counts(1, 6, 0)) == pytest.approx(math.log(4))
 
 
+def test_mass_that_left_the_text_is_guided_back() -> None:
+    """Steps of whole weights on the diagonal cost nothing; of half weights there a half, of none 1: there is nothing to gain outside."""
+    prediction, targets, tokens = example(4, 1, rows=1)
+    weights = torch.eye(4, dtype=torch.float64)[None] * torch.tensor([1.0, 1.0, 0.5, 0.0], dtype=torch.float64)[:, None]
+    weights.requires_grad_()
+    prediction = prediction._replace(output=prediction.output._replace(weights=weights))
+    loss = LOSSES.part("guided_attention").build()(prediction, targets, tokens, Counts(1, 4, 0))
+    assert float(loss.detach()) == pytest.approx(1.5 / 4)
+    loss.backward()
+    assert weights.grad is not None and bool((weights.grad[0].diagonal()[2:] == -0.25).all())
+
+
 @pytest.mark.parametrize("name", ["guided_attention", "attention_entropy"])
 def test_a_decoder_without_attention_cannot_be_guided(name: str) -> None:
     prediction, targets, tokens = example(5, 1)

@@ -105,6 +105,23 @@ def test_gaussian_pulls_the_mean_however_far_it_is(log_scale: float) -> None:
     assert bool((slope.sign() == -distance.sign()).all())
 
 
+@pytest.mark.parametrize("deviations", [90.0, 99.9, 100.1, 150.0, 3000.0])
+def test_gaussian_far_below_full_scale(deviations: float) -> None:
+    """The open bin at the lower end holds all that lies below it; on both sides of where the series of the tail begins."""
+    outputs = torch.tensor([deviations + HALF_BIN - 1.0, 0.0], dtype=torch.float64)  # its mean lies so far above the lowest level
+    yes, no = torch.tensor(True), torch.tensor(False)
+    found = sample_head("gaussian", 1, -16.0).log_likelihood(outputs, torch.tensor(-1.0, dtype=torch.float64), HALF_BIN, yes, no)
+    assert found.item() == pytest.approx(stats.norm.logcdf(-deviations), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mol", "gaussian"])
+def test_no_scale_is_smaller_than_the_least(name: str) -> None:
+    head = sample_head(name, 1, -3.0)
+    least, smaller = (torch.tensor([0.0, 0.25, scale] if name == "mol" else [0.25, scale]) for scale in (-3.0, -9.0))
+    noise = head.noise(torch.full((sum(head.draws),), 0.9))
+    assert head.pick(least, noise) == head.pick(smaller, noise) != 0.25
+
+
 def test_the_mu_law_by_hand() -> None:
     """f(x) = sgn x ln(1 + 255 |x|) / ln 256: half of the classes lie within 1/17 of full scale, and silence is exact."""
     assert mu_law.encode(torch.tensor([-1.0, 0.0, 1.0, 2.0])).tolist() == [0, 128, 255, 255]

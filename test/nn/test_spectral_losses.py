@@ -1,6 +1,7 @@
 """Distances of spectra against plain loops, the inverse transform, and rates of upsampling."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -55,6 +56,16 @@ def test_mel_distance_is_the_mean_of_absolute_differences() -> None:
     for row in range(2):
         mels = [np.log(np.maximum(plain_magnitude(w[row].numpy(), 128, 20, 80) @ bank.T, 1e-5)) for w in (made, true)]
         assert float(found[row]) == pytest.approx(np.abs(mels[0] - mels[1]).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("floor", [1e-5, 1e-7])
+def test_what_is_quiet_is_clipped_by_the_mel_alone(floor: float) -> None:
+    """Vocos clips at 1e-7, HiFi-GAN at 1e-5: magnitudes below hold nothing back that the clip would let through."""
+    wave = waves(1)[0] * 1e-5
+    distance = MelDistance(FEATURES, floor).double()
+    spectrum = torch.stft(wave, 128, 20, 80, distance.window, center=True, pad_mode="constant", return_complex=True).abs()
+    assert torch.allclose(distance.log_mel(wave), (distance.bank @ spectrum).clamp(min=floor).log(), atol=1e-6)
+    assert bool((distance.log_mel(wave) > math.log(floor)).any()) == (floor == 1e-7)
 
 
 def test_its_mel_is_ours_but_for_bands_and_floor() -> None:

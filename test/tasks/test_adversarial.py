@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from toolkit.bin.main import main
 from toolkit.data.batches import Counts, WaveBatch
 from toolkit.discriminators import Discriminator, Judgement
-from toolkit.errors import ConfigError
+from toolkit.errors import CheckpointError, ConfigError
 from toolkit.models.adversary import Adversary
 from toolkit.nn.spectral_losses import row_means
 from toolkit.tasks.card import training_card
@@ -20,14 +21,17 @@ from toolkit.tasks.schema import System, load_system
 from toolkit.train import checkpoint
 from toolkit.train.checkpoint import Checkpoints
 from toolkit.train.distributed import Processes
+from toolkit.train.initial import Source, initialise
 from toolkit.train.trainer import Trainer
+from toolkit.train.turn import Turn
 from toolkit.vocoders.base import Adversarial
 
 MINI = Path(__file__).parents[2] / "recipes" / "ljspeech" / "conf" / "mini.yaml"
 PARTS = "mel2wav.discriminator={parts: {multi_period: {periods: [2, 3], channels: [4, 4]}}, clip: 0.5}"
+SCALES = "mel2wav.discriminator={parts: {multi_period: {periods: [2], channels: [4, 4]}, multi_scale: {scales: 2, width: 2}}}"
 TINY = {
     "hifigan": [
-        "vocoder=hifigan", "vocoder_conf={channels: 16, block_kernels: [3], block_dilations: [[1, 2]], adversarial_from: 1}", PARTS,
+        "vocoder=hifigan", "vocoder_conf={channels: 16, block_kernels: [3], block_dilations: [[1, 2]], adversarial_from: 1}", SCALES,
     ],
     "parallel_wavegan": [
         "vocoder=parallel_wavegan", "vocoder_conf={layers: 2, cycles: 1, residual: 4, gate: 4, skip: 4, adversarial_from: 1}",
@@ -88,8 +92,13 @@ def test_a_turn_moves_its_own_weights_only(name: str, tmp_path: Path) -> None:
     assert moved == {"discriminator": {"vocoder.": False, "adversary.": True}, "generator": {"vocoder.": True, "adversary.": False}}
 
 
-def test_the_vocoders_turn_leaves_no_gradient_on_discriminators() -> None:
+def test_a_turn_leaves_no_gradient_on_the_other_side() -> None:
     task = Mel2Wav(tiny()).train()
+    losses = task.losses(task.made_up_batch(), "discriminator")
+    assert set(losses) == {"multi_period"}
+    torch.stack(list(losses.values())).sum().backward()
+    assert all(p.grad is not None for p in task.adversary.parameters()) and all(p.grad is None for p in task.vocoder.parameters())
+    task.zero_grad()
     losses = task.losses(task.made_up_batch(), "generator")
     assert set(losses) == {"mel", "adversarial", "features"}
     torch.stack(list(losses.values())).sum().backward()
@@ -179,6 +188,22 @@ def test_a_resumed_training_equals_an_undisturbed_one(name: str, tmp_path: Path,
         assert one and all(torch.equal(one[key]["exp_avg"], other[key]["exp_avg"]) for key in one)
 
 
+def test_fine_tuning_begins_with_the_weights_of_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.fsync", lambda handle: None)
+    done = trainer(tiny("vocos", "mel2wav.average=null"), tmp_path, dev=0)
+    done.run()
+    torch.manual_seed(5)
+    tuned = Mel2Wav(tiny("vocos", "crops.input=gta"))
+    initialise(tuned, [Source.parse(str(tmp_path))], "mel2wav")
+    for side in ("vocoder.", "adversary."):
+        assert all(torch.equal(a, b) for a, b in zip(weights(done.module, side), weights(tuned, side), strict=True))
+    alone = Mel2Wav(tiny("vocos", "vocoder_conf.adversarial_from=null"))
+    with pytest.raises(CheckpointError, match="no weight 'adversary."):
+        initialise(alone, [Source.parse(str(tmp_path))], "mel2wav")
+    initialise(alone, [Source.parse(f"{tmp_path}:vocoder:vocoder")], "mel2wav")
+    assert all(torch.equal(a, b) for a, b in zip(weights(done.module, "vocoder."), weights(alone, "vocoder."), strict=True))
+
+
 def test_each_turn_has_its_own_optimiser_schedule_and_clip(tmp_path: Path) -> None:
     own = "mel2wav.discriminator={optimiser: radam, optimiser_conf: {learning_rate: 5e-5}, schedule: step, clip: 0.25}"
     made = trainer(tiny("vocos", "mel2wav.clip=10", own), tmp_path)
@@ -223,6 +248,15 @@ def test_an_unknown_discriminator_is_refused() -> None:
         tiny("vocos", "mel2wav.discriminator={parts: {multi_perod: {}}}")
 
 
+def test_check_takes_a_step_of_both_turns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    seen = list[tuple[str, float | None]]()
+    monkeypatch.setattr(Turn, "apply", lambda self, norm, step: seen.append((next(iter(self.named)).split(".")[0], self.settings.clip)))
+    settings = ("vocoder=vocos", "vocoder_conf={layers: 1, width: 8, hidden: 8, adversarial_from: 1}", PARTS, "mel2wav.clip=2")
+    assert main(["check", str(MINI), *(word for setting in settings for word in ("--set", setting))]) == 0
+    assert seen[1:] == [("adversary", 0.5), ("vocoder", 2.0)]
+    assert "mel2wav 0.01 M parameters" in capsys.readouterr().out
+
+
 def test_the_card_tells_of_both_turns() -> None:
     rows = {row.name: row.value for row in training_card(tiny("vocos", "mel2wav.max_steps=100"), "mel2wav")}
     assert "multi period" in rows["Discriminators"].replace("_", " ") and "from step 2" in rows["Discriminators"]
@@ -236,7 +270,7 @@ def test_a_trained_one_is_loaded_without_its_discriminators(tmp_path: Path, monk
 
     system = tiny()
     trained = Mel2Wav(system)
-    monkeypatch.setattr(load, "best_weights", lambda folder: (copy.deepcopy(trained.state_dict()), {}))
+    monkeypatch.setattr(load, "best_weights", lambda folder: (copy.deepcopy(trained.state_dict()), {"path": folder}))
     task = load._trained(Mel2Wav(system, judged=False), tmp_path, "cpu")
     assert load.griffin_lim(system).adversary is None  # the same system is heard without its vocoder, too
     assert all(torch.equal(a, b) for a, b in zip(task.vocoder.parameters(), trained.vocoder.parameters(), strict=True))

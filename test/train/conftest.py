@@ -73,6 +73,9 @@ class TinyTask(nn.Module):
         self.noise = dropout > 0
         self.updates: list[tuple[tuple[int, int, int], list[str], float]] = []
 
+    def begin(self, step):
+        return {}
+
     def turns(self, step):
         return ("main",)
 
@@ -98,7 +101,7 @@ class TinyTask(nn.Module):
 
     def observe(self, batch):
         image = np.zeros((4, 5, 3), np.uint8)
-        return Observation({"width": float(WIDTH)}, {"square": image}, {"tone": (np.zeros(80, np.float32), 8000)})
+        return Observation({"width": float(WIDTH)}, {"square": lambda: image}, {"tone": (np.zeros(80, np.float32), 8000)})
 
 
 SETTINGS = Training(

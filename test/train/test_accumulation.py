@@ -30,6 +30,9 @@ class TinyWaveNet(nn.Module):
             BANDS, HOP, FEATURES, layers=4, cycles=2, residual=6, gate=6, skip=6, mixtures=2, condition=4, scales=[2, 2], target_scale=127.5
         )  # fmt: skip
 
+    def begin(self, step: int) -> dict[str, float]:
+        return {}
+
     def turns(self, step: int) -> tuple[str, ...]:
         return ("main",)
 

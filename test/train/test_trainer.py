@@ -100,6 +100,9 @@ class Turns(nn.Module):
         self.discriminator, self.generator = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(3.0))
         self.seen = []
 
+    def begin(self, step):
+        return {}
+
     def turns(self, step):
         return ("generator",) if step == 1 else ("discriminator", "generator")
 

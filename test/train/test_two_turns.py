@@ -13,7 +13,7 @@ from toolkit.train.settings import Batch
 MINI = Path(__file__).parents[2] / "recipes" / "ljspeech" / "conf" / "mini.yaml"
 SMALL = [
     "vocoder=vocos", "vocoder_conf={layers: 1, width: 4, hidden: 4, adversarial_from: 1}", "crops={frames: 2, input: natural}",
-    "mel2wav.discriminator={parts: {multi_period: {periods: [2], channels: [2, 2]}}, clip: 0.1}",
+    "mel2wav.discriminator={parts: {multi_period: {periods: [2], channels: [2, 2]}, multi_scale: {scales: 1, width: 1}}, clip: 0.1}",
 ]  # fmt: skip
 
 

@@ -109,6 +109,27 @@ def test_statistics_normalise_the_frames() -> None:
     assert torch.allclose(vocoder.generate(condition * 3 + 2, torch.tensor([5]), None), plain)
 
 
+def test_a_phase_is_made_in_single_precision() -> None:
+    vocoder, seen = built("vocos").float(), list[torch.Tensor]()
+    vocoder.out.register_forward_hook(lambda layer, given, made: seen.append(made))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert vocoder(frames(5).float()).dtype == torch.float32
+    assert [made.dtype for made in seen] == [torch.float32]
+
+
+def test_first_weights_of_parallel_wavegan_are_the_published_ones() -> None:
+    """Deviations of the square root of 2 over the inputs of each convolution; those over taps and condition share a product."""
+    torch.manual_seed(1)
+    part = VOCODERS.part("parallel_wavegan", layers=1, cycles=1).build(condition_dim=80, hop=256, sample_rate=24000, features=MelSettings())
+    (layer,), over_frames = part.stack.each(), part.upsample_net.conv_in
+    assert float(layer.gates.weight[:, :192].detach().std()) == pytest.approx((2 / 192) ** 0.5, rel=0.05)
+    assert float(layer.gates.weight[:, 192:].detach().std()) == pytest.approx((2 / 80) ** 0.5, rel=0.05)
+    assert float(over_frames.weight.detach().std()) == pytest.approx((2 / 400) ** 0.5, rel=0.05)
+    assert float(layer.skip.weight.detach().std()) == pytest.approx((2 / 64) ** 0.5, rel=0.05) and not layer.gates.bias.any()
+    assert all("parametrizations" in name for name, _ in part.named_parameters() if name.endswith("weight"))
+    assert torch.allclose(part.upsample_net.up_layers[0].weight, torch.full((), 1 / 9))
+
+
 def test_published_sizes() -> None:
     """HiFi-GAN, table 1: 13.92, 0.92 and 1.46 M (V1 to V3); Vocos, table 1: 13.5 M, with 100 bands."""
 
@@ -141,7 +162,10 @@ def test_published_sizes() -> None:
         ("hifigan", 20, {"adversarial_from": -1}, "adversarial_from: updates before discriminators"),
         ("parallel_wavegan", 300, {"scales": [4, 4, 4, 4]}, r"scales: \[4, 4, 4, 4\] make 256 but hop is 300; e.g. \[5, 5, 4, 3\]"),
         ("parallel_wavegan", 20, {"cycles": 4}, "cycles: must divide layers = 6, got 4"),
+        ("hifigan", 20, {"feature_weight": -2.0}, "adversarial_weight, feature_weight: at least 0, got 1 and -2"),
         ("parallel_wavegan", 20, {"kernel_size": 4}, "kernel_size: must be odd"),
+        ("parallel_wavegan", 20, {"gate": 0}, "residual, gate, skip, aux_context: at least 1, 1, 1 and 0, got 8, 0, 8, 2"),
+        ("parallel_wavegan", 20, {"dropout": 1.0}, "dropout: a probability below 1, got 1.0"),
         ("parallel_wavegan", 20, {"resolutions": [[64, 40, 32]]}, "resolutions: transform, hop and window"),
         ("vocos", 20, {"n_fft": 30}, "n_fft: must be even and at least two hops of 20, got 30; e.g. 80"),
         ("vocos", 20, {"layers": 0}, "layers: must be at least 1, got 0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ class AlignerTask(nn.Module):
         super().__init__()
         self.network = AlignerNetwork(torch.from_numpy(skippable_ids(vocabulary)), bins, settings.channels)
 
+    def begin(self, step: int) -> dict[str, float]:
+        """Nothing follows from the step."""
+        return {}
+
     def turns(self, step: int) -> tuple[str, ...]:
         """One optimiser moves all weights."""
         return ("main",)
@@ -64,7 +69,7 @@ class AlignerTask(nn.Module):
         """The first utterance's scores as a picture."""
         symbols, frames = int(batch.token_lengths[0]), int(batch.mel_lengths[0])
         shown = self.scores(batch)[0, :frames, :symbols].softmax(-1).cpu().numpy()
-        return Observation({}, {"scores": pictures.alignment(shown)}, {})
+        return Observation({}, {"scores": partial(pictures.alignment, shown)}, {})
 
 
 def trained_aligner(system: System, frontend: TextFrontend, data: Path, out: Path, inputs: Mapping[str, str], device: str) -> AlignerTask:

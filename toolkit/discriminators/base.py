@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from toolkit.errors import ConfigError
 from toolkit.registry import Registry
 
 
@@ -20,7 +21,11 @@ class Discriminator(nn.Module):
     A row is judged by itself, whatever its batch, so losses of micro-batches add up.
     """
 
-    weight: float = 1.0
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        if weight < 0:
+            raise ConfigError(f"weight: of judgements, at least 0, got {weight:g}")
+        self.weight = weight
 
     def forward(self, wave: Tensor) -> list[Judgement]:
         """Waves ``B N`` -> one judgement for each net of the part."""

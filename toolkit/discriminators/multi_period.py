@@ -31,10 +31,11 @@ class MultiPeriod(Discriminator):
         channels: tuple[int, ...] = (32, 128, 512, 1024, 1024),
         weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(weight)
         if not periods or min(periods) < 1:
             raise ConfigError(f"periods: samples between two that are seen together, at least 1 each, got {list(periods)}")
-        self.weight = weight
+        if not channels or min(channels) < 1:
+            raise ConfigError(f"channels: of each layer, at least 1, got {list(channels)}")
         self.discriminators = nn.ModuleList(_Period(period, channels) for period in periods)
 
     def forward(self, wave: Tensor) -> list[Judgement]:

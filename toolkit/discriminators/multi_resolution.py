@@ -26,10 +26,11 @@ class MultiResolution(Discriminator):
     """
 
     def __init__(self, *, sizes: tuple[int, ...] = (1024, 2048, 512), channels: int = 64, weight: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(weight)
         if not sizes or min(sizes) < 4:
             raise ConfigError(f"sizes: of Fourier transforms, at least 4 each, got {list(sizes)}")
-        self.weight = weight
+        if channels < 1:
+            raise ConfigError(f"channels: of all layers, at least 1, got {channels}")
         self.discriminators = nn.ModuleList(_Resolution(size, channels) for size in sizes)
 
     def forward(self, wave: Tensor) -> list[Judgement]:

@@ -6,10 +6,11 @@ import math
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+from torch.nn.utils.parametrizations import weight_norm
 
 from toolkit.discriminators.base import DISCRIMINATORS, Discriminator, Judgement
 from toolkit.errors import ConfigError
+from toolkit.nn.spectral_norm import spectral_norm
 
 SLOPE = 0.1
 # channels in widths, kernel, stride, groups
@@ -20,9 +21,7 @@ LAYERS = ((1, 15, 1, 1), (1, 41, 2, 4), (2, 41, 2, 16), (4, 41, 4, 16), (8, 41, 
 class MultiScale(Discriminator):
     """Grouped convolutions with large kernels at the full rate, half of it, and so on (Kong et al. 2020, section 2.3).
 
-    As published the net of the full rate has spectral norm, those of lower rates weight norm. Spectral norm refines its
-    estimate of the largest singular value at each pass in training, so the number of passes that a process makes of an update
-    moves the result a little.
+    As published the net of the full rate has spectral norm, those of lower rates weight norm.
 
     Args:
         scales: nets, each at half the rate of the one before.
@@ -31,10 +30,9 @@ class MultiScale(Discriminator):
     """
 
     def __init__(self, *, scales: int = 3, width: int = 128, weight: float = 1.0) -> None:
-        super().__init__()
+        super().__init__(weight)
         if scales < 1 or width < 1:
             raise ConfigError(f"scales, width: must be at least 1, got {scales} and {width}")
-        self.weight = weight
         self.discriminators = nn.ModuleList(_Scale(width, spectral=i == 0) for i in range(scales))
         self.pool = nn.AvgPool1d(4, 2, padding=2)
 

@@ -24,8 +24,8 @@ from toolkit.evaluate.results import markdown_table
 from toolkit.infer.evaluation_set import choose
 from toolkit.infer.load import load_mel2wav
 from toolkit.infer.speak import vocode
+from toolkit.nn.noise import utterance_seed
 from toolkit.tasks.mel2wav import Mel2Wav
-from toolkit.tasks.text2mel import utterance_seed
 
 logger = logging.getLogger(__name__)
 TRAINED = {"predicted": "gta", "natural": "natural"}  # kind of mels: how crops.input calls it

@@ -28,6 +28,7 @@ from toolkit.tasks.schema import System
 from toolkit.tasks.text2mel import Text2Mel
 from toolkit.text.vocabulary import Vocabulary
 from toolkit.train.turn import Turn
+from toolkit.vocoders.base import ParallelVocoder
 
 Row = dict[str, Any]
 SYMBOLS, TEXT, FRAMES = 40, 60, 150  # known symbols; length of a text and of its speech
@@ -125,9 +126,10 @@ def _speaking_waves(name: str, task: Mel2Wav, threads: int, share: float) -> Ite
         return
     second = features.sample_rate / features.hop
     seen: dict[str, float] = {}
-    for way in ways(threads, (1, FOLDS)):
+    whole = isinstance(vocoder, ParallelVocoder)  # nothing to fold, and of two frames most of the work would be on those around them
+    for way in ways(threads, (1,) if whole else (1, FOLDS)):
         vocoder.execution = way
-        path, least = vocoder.path(), 2 if way.folds == 1 else int(2 * second)  # a short utterance is not folded
+        path, least = vocoder.path(), 2 if way.folds == 1 and not whole else int(2 * second)  # a short utterance is not folded
         folded = f"{path}, {way.folds} folds" if way.folds > 1 else path
         if folded in seen or seen.get(path, 0.0) * 2 / way.folds > share:
             continue
@@ -141,19 +143,20 @@ def _speaking_waves(name: str, task: Mel2Wav, threads: int, share: float) -> Ite
 
 
 def _training(name: str, task: Text2Mel | Mel2Wav, hours: float, share: float) -> Iterator[Row]:
-    """A micro-batch forward and backward; one optimiser step for each global batch is added in proportion."""
+    """A micro-batch forward and backward by all turns; one optimiser step for each global batch is added in proportion."""
     rows = task.settings.batch.micro
     batch: Any = (
         task.made_up_batch(rows, TEXT, FRAMES) if isinstance(task, Text2Mel) else task.made_up_batch(rows, task.system.crops.frames)
     )
     task.train()
-    turn: Turn = Turn(task.parameters_of("main"), task.settings)
+    turns = {kind: Turn(task.parameters_of(kind), task.settings.of(kind)) for kind in task.turns(task.settings.max_steps)}
 
     def step(times: int) -> None:
         for _ in range(times):
-            losses = task.losses(batch, "main")
-            turn.backward(torch.stack([value.sum() for value in losses.values()]).sum())
-            turn.apply(turn.gradient_norm(), 1)
+            for kind, turn in turns.items():
+                losses = task.losses(batch, kind)
+                turn.backward(torch.stack([value.sum() for value in losses.values()]).sum())
+                turn.apply(turn.gradient_norm(), 1)
 
     each = rate(step, 1, share)
     frames = hours * 3600 * task.system.features.sample_rate / task.system.features.hop

@@ -24,8 +24,8 @@ from toolkit.nn.execution import PRECISIONS, Execution
 from toolkit.nn.gated_stack import GatedStack
 from toolkit.nn.lp_shift import PredictionShift, Shift, TargetScale
 from toolkit.nn.noise import Noise
-from toolkit.nn.sample_heads import Logistics, SampleHead
-from toolkit.nn.upsampling import LinearUpsampling, TransposedUpsampling, hold_edges
+from toolkit.nn.sample_heads import Gaussian, Logistics, SampleHead
+from toolkit.nn.upsampling import LinearUpsampling, Upsampling, hold_edges
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Net(Protocol):
 
     stack: GatedStack
     shift: PredictionShift | TargetScale
-    upsampling: LinearUpsampling | TransposedUpsampling
+    upsampling: Upsampling
     hop: int
     before: int
     lookahead: int
@@ -49,7 +49,7 @@ class Net(Protocol):
     temperature: float
 
     def frame_conditions(self, frames: Tensor) -> tuple[Tensor, Shift]:
-        """Frames with their neighbours -> conditions before upsampling ``B T+after C``, and the shift of ``T hop`` samples."""
+        """Frames with their neighbours -> conditions before upsampling ``B before+T+after C``, and the shift of ``T hop`` samples."""
 
 
 class _Shape(ctypes.Structure):
@@ -81,8 +81,8 @@ def supports(net: Net, execution: Execution = EXACT) -> str | None:
     """None where the kernel can speak this net here, else the reason in a line."""
     weight = net.stack.first.weight
     gate, skip, residual = net.stack.each()[0].skip.in_features, net.stack.hidden.in_features, net.stack.first.out_features
-    if not isinstance(net.head, Logistics):
-        return f"the native kernel draws from mixtures of logistics, not from {type(net.head).__name__}"
+    if not isinstance(net.head, (Logistics, Gaussian)):
+        return f"the native kernel draws from Logistics and Gaussian, not from {type(net.head).__name__}"
     if not execution.native:
         return "native kernels are switched off"
     if weight.dtype != torch.float32 or weight.device.type != "cpu":
@@ -123,8 +123,8 @@ class PackedNet:
                 "skips_bias": torch.stack([layer.skip.bias for layer in layers]).sum(0) * stack.skip_scale,
                 "hidden": stack.hidden.weight,
                 "hidden_bias": stack.hidden.bias,
-                "last": stack.last.weight,
-                "last_bias": stack.last.bias,
+                "last": _mixture(net.head, stack.last.weight),
+                "last_bias": _mixture(net.head, stack.last.bias),
             }
             held = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         shape = _shape(net, precision)
@@ -170,7 +170,7 @@ class NativeGeneration:
         return self._run(frames, None, False)[0]
 
     def mixtures(self, frames: Tensor, wave: Tensor) -> Tensor:
-        """The same frames with the true wave ``B T*hop`` -> the mixture of each sample given those before it, ``B T*hop 3K``."""
+        """The same frames with the true wave ``B T*hop`` -> what the head says of each sample given those before it, ``B T*hop P``."""
         return self._run(frames, wave, True)[1]
 
     def _run(self, frames: Tensor, forced: Tensor | None, want_mixture: bool) -> tuple[Tensor, Tensor]:
@@ -184,17 +184,17 @@ class NativeGeneration:
             tensors["forced"] = forced
         elif self.noise is not None:
             uniforms = self.noise.uniform("sample", self.position, samples, self.total, sum(net.head.draws))[self.rows].float()
-            gumbel, logistic = net.head.noise(uniforms)
-            tensors["gumbel"], tensors["logistic"] = gumbel * net.temperature, logistic * net.temperature
+            *choice, draw = (drawn * net.temperature for drawn in net.head.noise(uniforms))
+            tensors["gumbel"], tensors["logistic"] = choice[0] if choice else torch.zeros_like(draw), draw
         held = {name: tensor.detach().float().contiguous() for name, tensor in tensors.items()}
         held["wave"] = torch.empty(rows, samples)
-        held["mixture"] = torch.empty(rows, samples if want_mixture else 0, net.head.outputs)
+        held["mixture"] = torch.empty(rows, samples if want_mixture else 0, 3 * _components(net.head))
         pointers = {name: tensor.data_ptr() for name, tensor in held.items() if tensor.numel()}
         block = _Block(samples=samples, hop=net.hop if at_frames else 0, **pointers)
         if self.packed.functions.wavenet_run(self.state, ctypes.byref(block), self.threads) != 0:
             raise ToolkitError("wavenet kernel: not enough memory for a block")
         self.position += samples
-        return held["wave"], held["mixture"]
+        return held["wave"], held["mixture"][..., -net.head.outputs :]
 
 
 def generation(net: Net, rows: int, noise: Noise | None, execution: Execution) -> NativeGeneration | None:
@@ -218,7 +218,7 @@ def forced(net: Net, condition: Tensor, wave: Tensor, lengths: Tensor, packed: P
         packed: holds the precision.
 
     Returns:
-        mixtures ``B T*hop 3K``.
+        What the head says, ``B T*hop P``.
     """
     rows, frames = condition.shape[:2]
     held = hold_edges(condition, torch.zeros_like(lengths), lengths, net.before, net.lookahead)
@@ -231,9 +231,19 @@ def forced(net: Net, condition: Tensor, wave: Tensor, lengths: Tensor, packed: P
     return torch.cat(mixtures, 1)
 
 
+def _components(head: SampleHead) -> int:
+    """K of the mixture that the kernel sees. A Gaussian is a mixture of one, whose draws are not logistic."""
+    return head.mixtures if isinstance(head, Logistics) else 1
+
+
+def _mixture(head: SampleHead, rows: Tensor) -> Tensor:
+    """Weight or bias of the layer that gives a mixture, ``3K ...``: for a Gaussian with a row for the logit of its only component."""
+    return rows if isinstance(head, Logistics) else torch.cat([torch.zeros_like(rows[:1]), rows])
+
+
 def _shape(net: Net, precision: str) -> _Shape:
     layers, head = net.stack.each(), net.head
-    assert isinstance(head, Logistics)
+    assert isinstance(head, (Logistics, Gaussian))
     return _Shape(
         layers=len(layers),
         kernel=layers[0].kernel_size,
@@ -242,7 +252,7 @@ def _shape(net: Net, precision: str) -> _Shape:
         skip=net.stack.hidden.in_features,
         inputs=net.shift.inputs,
         condition=net.upsampling.channels,
-        mixtures=head.mixtures,
+        mixtures=_components(head),
         order=net.shift.order,
         precision=PRECISIONS.index(precision),
         input_scale=net.input_scale,

@@ -33,8 +33,8 @@ class Adversary(nn.Module):
         return {name: part(wave) for name, part in self.parts.items()}
 
     def own_losses(self, made: Tensor, true: Tensor, utterances: int) -> dict[str, Tensor]:
-        """Each discriminator's loss for waves ``B N`` of the vocoder and of recordings."""
-        true_judged, made_judged = self(true), self(made.detach())
+        """Each discriminator's loss for waves ``B N`` of the vocoder, made without gradient, and of recordings."""
+        true_judged, made_judged = self(true), self(made)
         losses = {}
         for name, weight in self.weights.items():
             both = zip(true_judged[name], made_judged[name], strict=True)

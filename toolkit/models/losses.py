@@ -125,6 +125,9 @@ class StopToken(Loss):
 class GuidedAttention(Loss):
     """Attention mass away from the diagonal, per decoder step (Tachibana et al. 2018, section 4.1, there averaged over all cells).
 
+    What weights lack of a sum of 1 counts as mass that is as far away as can be. Else Gaussians would please this loss most where
+    they have left the text.
+
     Args:
         sigma: width g of the corridor, as a share of the text.
     """
@@ -139,7 +142,8 @@ class GuidedAttention(Loss):
         groups, reduction = group_lengths(prediction, targets)
         steps = torch.arange(weights.shape[1], device=weights.device)[None]
         penalty = guide(groups, token_lengths, weights.shape[1], weights.shape[2], self.sigma)
-        return (weights * penalty * (steps < groups[:, None])[..., None]).sum() * reduction / counts.frames
+        away = (weights * penalty).sum(2) + (1.0 - weights.sum(2)).clamp(min=0.0)
+        return (away * (steps < groups[:, None])).sum() * reduction / counts.frames
 
 
 @LOSSES.register("attention_entropy")

@@ -79,3 +79,8 @@ def seed_of(*key: object) -> int:
     """A 63-bit seed from a key of plain values, the same on every machine and in every process."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def utterance_seed(seed: int, key: str) -> int:
+    """The seed of an utterance's random draws, whatever batch it stands in."""
+    return seed_of(seed, "utterance", key)

@@ -103,8 +103,7 @@ class Gaussian(SampleHead):
         centre, half = (target - mean) * inverse, half_bin * inverse
         width = torch.log(half_bin) if isinstance(half_bin, Tensor) else math.log(half_bin)
         density = -0.5 * centre.square() - 0.5 * math.log(math.pi / 2) + width - log_scale
-        wide = half.clamp(min=NARROW)
-        top, bottom = _log_cdf(wide - centre.abs()), _log_cdf(-wide - centre.abs())
+        top, bottom = _log_cdf(half - centre.abs()), _log_cdf(-half - centre.abs())
         mass = top + torch.log(-torch.expm1(torch.clamp(bottom - top, max=-torch.finfo(top.dtype).eps)))
         nats = torch.where(half < NARROW, density, mass)
         nats = torch.where(lowest, _log_cdf(centre + half), nats)

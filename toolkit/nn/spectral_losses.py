@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from toolkit.audio.mel import MelSettings, filterbank
 
-POWER_FLOOR = 1e-7  # below the square root, whose slope at 0 has no bound
+POWER_FLOOR = 1e-7  # of Parallel WaveGAN's published code
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -19,13 +19,16 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def magnitude(wave: Tensor, n_fft: int, hop: int, window: Tensor) -> Tensor:
-    """Magnitudes ``B bins frames`` of waves ``B N``. Frame t is centred on sample t x hop, outside the wave there are zeros."""
+def magnitude(wave: Tensor, n_fft: int, hop: int, window: Tensor, floor: float = POWER_FLOOR) -> Tensor:
+    """Magnitudes ``B bins frames`` of waves ``B N``. Frame t is centred on sample t x hop, outside the wave there are zeros.
+
+    Their squares are clipped at ``floor``, because the slope of the square root has no bound at 0.
+    """
     with torch.autocast(wave.device.type, enabled=False):
         spectrum = torch.stft(
             at_least_float32(wave), n_fft, hop, len(window), window, center=True, pad_mode="constant", return_complex=True
         )  # fmt: skip
-        return (spectrum.real.square() + spectrum.imag.square()).clamp(min=POWER_FLOOR).sqrt()
+        return (spectrum.real.square() + spectrum.imag.square()).clamp(min=floor).sqrt()
 
 
 def row_means(values: Tensor) -> Tensor:
@@ -52,7 +55,7 @@ class MelDistance(nn.Module):
 
     def log_mel(self, wave: Tensor) -> Tensor:
         """Waves ``B N`` -> ``B M frames``."""
-        spectrum = magnitude(wave, self.n_fft, self.hop, self.window)
+        spectrum = magnitude(wave, self.n_fft, self.hop, self.window, self.floor**2)  # so low that the clip below decides
         with torch.autocast(wave.device.type, enabled=False):
             return (self.bank @ spectrum).clamp(min=self.floor).log()
 

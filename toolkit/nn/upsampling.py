@@ -1,7 +1,7 @@
 """From frames to samples: frame t is centred on sample t x hop, so sample n lies between frames n // hop and n // hop + 1.
 
-Both kinds take ``after`` frames more than they give, and no earlier ones: ``B T+after C`` -> ``B T*hop channels``. A chunk
-of a stream needs ``after`` frames of lookahead and no state.
+All kinds take ``after`` frames more than they give, and most no earlier ones: ``B before+T+after C`` -> ``B T*hop channels``.
+A chunk of a stream needs ``after`` frames of lookahead and no state.
 """
 
 from __future__ import annotations
@@ -46,7 +46,15 @@ def hold_edges(frames: Tensor, start: Tensor, end: Tensor, before: int, after: i
     return frames.gather(1, index[..., None].expand(-1, -1, frames.shape[2]))
 
 
-class LinearUpsampling(nn.Module):
+class Upsampling(nn.Module):
+    """A kind. Attributes: ``channels`` that it gives, ``before`` and ``after`` as above."""
+
+    channels: int
+    before: int = 0
+    after: int
+
+
+class LinearUpsampling(Upsampling):
     """Interpolation of each channel, without parameters."""
 
     after = 1
@@ -60,7 +68,7 @@ class LinearUpsampling(nn.Module):
         return interpolate(frames, self.hop)
 
 
-class TransposedUpsampling(nn.Module):
+class TransposedUpsampling(Upsampling):
     """A transposed convolution for each scale, leaky ReLU after each but the last.
 
     Tacotron 2, section 2.3: two such layers for a hop of 12.5 ms; the scales 15 and 20 and kernels of twice the scale are

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,9 @@ class Exhibits:
         Args:
             rows: the lines of ``metrics.jsonl``.
         """
-        for name, image in seen.images.items():
-            self._draw(f"{name}-{step:08d}", image)
-            if self._board is not None:
+        for name, draw in seen.images.items():
+            image = self._draw(f"{name}-{step:08d}", draw)
+            if self._board is not None and image is not None:
                 self._board.add_image(name, image, step, dataformats="HWC")
         for name, (samples, rate) in seen.audio.items():
             with atomic(self.folder / "samples" / f"{name}-{step:08d}.wav") as file:
@@ -65,16 +66,19 @@ class Exhibits:
                 self._board.add_audio(name, np.asarray(samples)[None], step, sample_rate=rate)
         splits = dict.fromkeys(row["split"] for row in rows)
         curves = {split: [(row["step"], row["loss"]) for row in rows if row["split"] == split] for split in splits}
-        self._draw("loss", curves)
+        self._draw("loss", partial(pictures.losses, curves))
 
-    def _draw(self, name: str, what: pictures.Image | Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    def _draw(self, name: str, draw: Callable[[], pictures.Image]) -> pictures.Image | None:
+        """Draw and write a picture; None where what draws is not installed."""
         if not self._draws:
-            return
+            return None
         try:
-            drawn = pictures.png(pictures.losses(what) if isinstance(what, Mapping) else what)
+            image = draw()
+            png = pictures.png(image)
         except MissingExtraError as error:
             self._draws = False
             self.say(f"no pictures: {error}")
-            return
+            return None
         with atomic(self.folder / "images" / f"{name}.png") as file:
-            file.write(drawn)
+            file.write(png)
+        return image

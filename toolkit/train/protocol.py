@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ class Observation(NamedTuple):
     """What a task shows of itself at a validation."""
 
     numbers: dict[str, float]  # such as alignment focus
-    images: dict[str, Any]  # name -> H x W x 3 uint8 array
+    images: dict[str, Callable[[], Any]]  # name -> draws an H x W x 3 uint8 array; where nothing can draw, nobody asks
     audio: dict[str, tuple[Any, int]]  # name -> float32 samples, sample rate
 
 
@@ -38,6 +38,12 @@ class Task(Protocol):
     """A model with its losses. It is an ``nn.Module`` whose ``forward`` is ``losses``: what DDP wraps."""
 
     name: str
+
+    def begin(self, step: int) -> Mapping[str, float]:
+        """Take up what else follows from the step. Returns it as numbers for the log.
+
+        It is called before the losses of an update and of a validation after it.
+        """
 
     def turns(self, step: int) -> tuple[str, ...]:
         """The optimisers that take a step, in order: ``("main",)``, or ``("discriminator", "generator")``. The last one's is the loss."""

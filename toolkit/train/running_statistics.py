@@ -1,4 +1,4 @@
-"""Moves the running statistics of batch normalisation once an update, whichever process saw which micro-batch."""
+"""Moves what norms estimate over a training once an update, whichever process saw which micro-batch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from toolkit.nn.batch_norm import BatchNorm
+from toolkit.nn.spectral_norm import normed
 from toolkit.train.distributed import Processes
 
 
@@ -23,9 +24,13 @@ def forget(module: nn.Module) -> None:
 def fold(module: nn.Module, process: Processes, micro_batches: int) -> None:
     """Average the statistics of all micro-batches in index order and move each layer's running ones by the mean.
 
+    A spectral norm has no statistics of data; its estimate is refined for the weight that the update made.
+
     Args:
         micro_batches: how many of them this process worked on; a layer may have seen each more than once.
     """
+    for norm, weight in normed(module):
+        norm.refine(weight)
     waiting = [layer for layer in layers(module) if layer.pending]
     if not waiting:
         return

@@ -110,8 +110,7 @@ class Trainer:
 
     def update(self, step: int, batches: list[Any]) -> dict[str, float]:
         """One update: every turn sees all micro-batches and moves its weights once. Returns the numbers for the log."""
-        numbers: dict[str, float] = {}
-        applied = True
+        numbers, applied = dict(self.task.begin(step)), True
         for name in self.task.turns(step):
             turn = self.turn(name)
             self.module.zero_grad(set_to_none=True)

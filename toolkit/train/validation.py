@@ -52,6 +52,7 @@ class Validation:
 
         They are those of the step's last turn: a discriminator's own loss says nothing of what it judges.
         """
+        self.task.begin(step)
         world, count = self.process.world, len(self.micro_batches)
         turn = self.task.turns(step)[-1]
         rows, terms = [], list[str]()

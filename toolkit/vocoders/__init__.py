@@ -6,5 +6,6 @@ from toolkit.vocoders.hifigan import HiFiGAN
 from toolkit.vocoders.parallel_wavegan import ParallelWaveGAN
 from toolkit.vocoders.vocos import Vocos
 from toolkit.vocoders.wavenet import WaveNet
+from toolkit.vocoders.wavernn import WaveRNN
 
-__all__ = ["VOCODERS", "GriffinLim", "HiFiGAN", "ParallelWaveGAN", "Vocoder", "Vocos", "WaveNet"]
+__all__ = ["VOCODERS", "GriffinLim", "HiFiGAN", "ParallelWaveGAN", "Vocoder", "Vocos", "WaveNet", "WaveRNN"]

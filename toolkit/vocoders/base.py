@@ -66,6 +66,8 @@ class Adversarial(NamedTuple):
         """The same, or a ``ConfigError``."""
         if self.criterion not in CRITERIA:
             raise ConfigError(f"criterion: of judgements, got {self.criterion!r}; known: {', '.join(CRITERIA)}")
+        if min(self.weight, self.feature_weight) < 0:
+            raise ConfigError(f"adversarial_weight, feature_weight: at least 0, got {self.weight:g} and {self.feature_weight:g}")
         if self.from_step is not None and self.from_step < 0:
             raise ConfigError(f"adversarial_from: updates before discriminators, at least 0 or null for never, got {self.from_step}")
         return self

@@ -38,7 +38,8 @@ class HiFiGAN(ParallelVocoder):
         block_dilations: of each block's convolutions; null: 1, 3, 5 for all.
         mel_weight: of the distance of log-mels in the loss.
         adversarial_from: updates before the discriminators join; null: never.
-        adversarial_weight: of their judgements. feature_weight: of feature matching.
+        adversarial_weight: of their judgements in the loss.
+        feature_weight: of feature matching.
         criterion: least_squares or hinge.
         hold_edges: an utterance goes on with its first and last frame beyond its ends; false: with zeros in every layer.
     """

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from typing import cast
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils.parametrizations import weight_norm
 
 from toolkit.audio.mel import MelSettings
 from toolkit.errors import ConfigError
 from toolkit.nn.centred_stack import CentredStack
+from toolkit.nn.dropout import check_probability
 from toolkit.nn.gated_stack import dilation_cycles
 from toolkit.nn.noise import Noise
 from toolkit.nn.normaliser import Normaliser
 from toolkit.nn.reach import Reach
+from toolkit.nn.smoothed_upsampling import SmoothedFrames
 from toolkit.nn.spectral_losses import STFTDistance
 from toolkit.nn.upsampling import upsampling_rates
 from toolkit.vocoders.base import VOCODERS, Adversarial, ParallelVocoder
@@ -40,7 +41,8 @@ class ParallelWaveGAN(ParallelVocoder):
         resolutions: of the distance of spectra, each transform, hop and window in samples.
         stft_weight: of that distance in the loss.
         adversarial_from: updates before the discriminator joins; null: never.
-        adversarial_weight: of its judgements. feature_weight: of feature matching, which is not published.
+        adversarial_weight: of its judgements in the loss.
+        feature_weight: of feature matching, which is not published.
         criterion: least_squares or hinge.
         hold_edges: an utterance goes on with its first and last frame beyond its ends; false: with zeros in every layer.
     """
@@ -72,18 +74,15 @@ class ParallelWaveGAN(ParallelVocoder):
     ) -> None:
         super().__init__()
         scales, resolutions = scales or PUBLISHED_SCALES.get(hop) or upsampling_rates(hop), resolutions or RESOLUTIONS
-        _check(hop, layers, cycles, kernel_size, scales, resolutions)
+        widths = (residual, gate, skip)
+        _check(hop, layers, cycles, kernel_size, widths, aux_context, scales, resolutions)
+        check_probability("dropout", dropout)
         self.hop, self.hold_edges, self.stft_weight = hop, hold_edges, stft_weight
         self.adversarial = Adversarial(adversarial_from, adversarial_weight, feature_weight, criterion).checked()
         self.normaliser = Normaliser(condition_dim)
-        self.upsample_net = _Upsampling(condition_dim, aux_context, scales)
-        widths = (residual, gate, skip)
+        self.upsample_net = SmoothedFrames(condition_dim, aux_context, scales)
         self.stack = CentredStack(1, condition_dim, 1, dilation_cycles(layers, cycles), kernel_size, *widths, dropout, residual_bias=True)
-        for part in self.stack.modules():
-            if isinstance(part, nn.Linear):
-                nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
-                nn.init.zeros_(part.bias)
-                weight_norm(part)
+        _start(self.stack, kernel_size * residual)
         self.stft = STFTDistance([cast(tuple[int, int, int], tuple(sizes)) for sizes in resolutions])
         side = self.stack.reach // 2
         self.context, self.lookahead = self.upsample_net.reach(Reach(side, side))
@@ -104,44 +103,28 @@ class ParallelWaveGAN(ParallelVocoder):
         return {"convergence": self.stft_weight * convergence, "log_magnitude": self.stft_weight * logarithmic}
 
 
-class _Upsampling(nn.Module):
-    """A convolution over frames, then each frame repeated and smoothed along time, once for each scale (section 4.1)."""
-
-    def __init__(self, channels: int, aux_context: int, scales: Sequence[int]) -> None:
-        super().__init__()
-        self.scales, self.kernel = tuple(scales), 2 * aux_context + 1
-        self.conv_in = weight_norm(nn.Conv1d(channels, channels, self.kernel, bias=False))
-        self.up_layers = nn.ModuleList(weight_norm(_smoothing(scale)) for scale in scales)
-
-    def reach(self, reach: Reach) -> Reach:
-        """Frames that a sample depends on which depends on ``reach`` samples of this output."""
-        for scale in reversed(self.scales):
-            reach = reach.convolved(2 * scale + 1).upsampled(scale, scale, 0)
-        return reach.convolved(self.kernel)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """``B T F`` -> ``B T*hop F``."""
-        side = self.kernel // 2
-        x = self.conv_in(F.pad(frames.transpose(1, 2), (side, side), "replicate"))[:, None]
-        for scale, layer in zip(self.scales, self.up_layers, strict=True):
-            x = layer(x.repeat_interleave(scale, -1))
-        return cast(Tensor, x[:, 0].transpose(1, 2))
-
-
-def _smoothing(scale: int) -> nn.Conv2d:
-    """One filter for all channels, a mean at first."""
-    layer = nn.Conv2d(1, 1, (1, 2 * scale + 1), padding=(0, scale), bias=False)
-    nn.init.constant_(layer.weight, 1 / (2 * scale + 1))
-    return layer
+def _start(stack: CentredStack, taps: int) -> None:
+    """First weights as published, and weight norm. Gates are products with taps and condition side by side: two convolutions."""
+    gates = [layer.gates for layer in stack.each()]
+    for part in stack.modules():
+        if isinstance(part, nn.Linear):
+            weight = part.weight.detach()
+            for columns in (weight[:, :taps], weight[:, taps:]) if part in gates else (weight,):
+                nn.init.kaiming_normal_(columns, nonlinearity="relu")
+            nn.init.zeros_(part.bias)
+            weight_norm(part)
 
 
 def _check(
-    hop: int, layers: int, cycles: int, kernel_size: int, scales: Sequence[int], resolutions: Sequence[Sequence[int]]
+    hop: int, layers: int, cycles: int, kernel_size: int, widths: Sequence[int], aux_context: int, scales: Sequence[int],
+    resolutions: Sequence[Sequence[int]],
 ) -> None:  # fmt: skip
     if math.prod(scales) != hop or min(scales) < 1:
         raise ConfigError(f"scales: {list(scales)} make {math.prod(scales)} but hop is {hop}; e.g. {upsampling_rates(hop)}")
-    if cycles < 1 or layers % cycles:
+    if layers < 1 or cycles < 1 or layers % cycles:
         raise ConfigError(f"cycles: must divide layers = {layers}, got {cycles}")
+    if min(*widths, aux_context + 1) < 1:
+        raise ConfigError(f"residual, gate, skip, aux_context: at least 1, 1, 1 and 0, got {', '.join(map(str, (*widths, aux_context)))}")
     if kernel_size < 3 or kernel_size % 2 == 0:
         raise ConfigError(f"kernel_size: must be odd and at least 3, got {kernel_size}")
     if any(len(sizes) != 3 or not 0 < sizes[1] <= sizes[2] <= sizes[0] for sizes in resolutions):

@@ -26,11 +26,13 @@ class Vocos(ParallelVocoder):
 
     Args:
         layers: blocks.
-        width: channels of a block. hidden: inside of it, between its two products.
+        width: channels of a block.
+        hidden: inside of it, between its two products.
         n_fft: points of the inverse transform, even; null: four hops.
         mel_weight: of the distance of log-mels in the loss.
         adversarial_from: updates before the discriminators join; null: never.
-        adversarial_weight: of their judgements. feature_weight: of feature matching.
+        adversarial_weight: of their judgements in the loss.
+        feature_weight: of feature matching.
         criterion: hinge or least_squares.
         hold_edges: an utterance goes on with its first and last frame beyond its ends; false: with zeros in every layer.
     """
@@ -84,8 +86,9 @@ class Vocos(ParallelVocoder):
         x = self.norm(self.embed(frames.transpose(1, 2)).transpose(1, 2))
         for block in self.convnext:
             x = block(x)
-        log_magnitude, phase = at_least_float32(self.out(self.final_layer_norm(x))).chunk(2, -1)
-        wave: Tensor = self.istft(torch.polar(log_magnitude.exp().clamp(max=LARGEST), phase))
+        with torch.autocast(x.device.type, enabled=False):  # eight bits are too few for a phase
+            log_magnitude, phase = self.out(at_least_float32(self.final_layer_norm(x))).chunk(2, -1)
+            wave: Tensor = self.istft(torch.polar(log_magnitude.exp().clamp(max=LARGEST), phase))
         return wave
 
     def distances(self, made: Tensor, true: Tensor) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ from toolkit.evaluate.judge import choose_judge
 from toolkit.evaluate.material import UNSAFE, read_experiment
 from toolkit.infer.load import griffin_lim, load_mel2wav, load_text2mel
 from toolkit.infer.speak import predict_mels, vocode
-from toolkit.tasks.text2mel import Text2Mel, utterance_seed
+from toolkit.nn.noise import utterance_seed
+from toolkit.tasks.text2mel import Text2Mel
 from toolkit.text.frontend import TextFrontend
 
 LAST_PAUSE, PAUSE = re.compile(r"\s*%+\s*(?=[.,;:!?]|$)"), re.compile(r"\s*%+\s*")

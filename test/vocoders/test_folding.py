@@ -12,9 +12,9 @@ from torch import Tensor
 from toolkit.audio.mel import MelSettings
 from toolkit.nn.execution import Execution
 from toolkit.nn.noise import Noise
-from toolkit.vocoders import wavenet_folding
+from toolkit.vocoders import folding
+from toolkit.vocoders.folding import SEAM_FRAMES, Segment, SegmentNoise, cross_fade, cut, quietest_difference
 from toolkit.vocoders.wavenet import WaveNet
-from toolkit.vocoders.wavenet_folding import SEAM_FRAMES, Segment, SegmentNoise, cross_fade, cut, quietest_difference
 from toolkit.vocoders.wavenet_generation import Generation
 
 HOP, BANDS = 20, 8
@@ -76,7 +76,7 @@ def test_a_net_without_memory_of_its_samples_is_not_changed_by_folding(upsample:
 
 def test_nothing_changes_before_the_first_seam() -> None:
     net, mel = build(pre_emphasis=0.999), mels(1, 90)
-    shared = wavenet_folding.overlap(net.receptive_field + 1, HOP)
+    shared = folding.overlap(net.receptive_field + 1, HOP)
     exact, other = folded(net, 1, mel, [90], [1]), folded(net, 4, mel, [90], [1])
     first = (cut(mel[0].mean(1).tolist(), 4, shared)[0][1] - SEAM_FRAMES) * HOP
     torch.testing.assert_close(other[:, :first], exact[:, :first], rtol=0, atol=1e-9)
