@@ -9,9 +9,10 @@ import torch
 from toolkit.data.dataset import TextMelData
 from toolkit.infer.gta import force
 from toolkit.infer.speak import predict_mels, vocode
+from toolkit.nn.noise import utterance_seed
 from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.schema import load_system
-from toolkit.tasks.text2mel import Text2Mel, utterance_seed
+from toolkit.tasks.text2mel import Text2Mel
 from toolkit.text.frontend import TextFrontend
 from toolkit.text.vocabulary import Vocabulary
 

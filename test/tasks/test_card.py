@@ -58,6 +58,7 @@ SETTINGS = [
     ("text2mel", "text2mel.schedule=step", {"Learning rate"}),
     ("text2mel", "losses.attention_entropy.weight=0.1", {"Losses"}),
     ("text2mel", "teacher_forcing.end=0.7", {"Teacher forcing"}),
+    ("text2mel", "gradual_reduction.frames=[9, 5]", {"Gradual reduction", "Parameters"}),
     ("text2mel", "text2mel.save_every=5", {"Intervals"}),
     ("text2mel", "text2mel.threads=1", {"Threads"}),
     ("text2mel", "seed=2", {"Seed"}),

@@ -1,5 +1,6 @@
 """The tasks: they assemble from a configuration, learn on made-up data, and refuse what cannot work."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from toolkit.tasks.mel2wav import Mel2Wav
 from toolkit.tasks.schema import System, TeacherForcing, load_system
 from toolkit.tasks.text2mel import Text2Mel
 from toolkit.text.vocabulary import Vocabulary
+from toolkit.train.exhibits import Exhibits
 
 MINI = Path(__file__).parents[2] / "recipes" / "ljspeech" / "conf" / "mini.yaml"
 TINY = [
@@ -103,10 +105,22 @@ def test_an_observation_has_numbers_and_pictures() -> None:
     module = Text2Mel(tiny(), Vocabulary.made_up(12)).eval()
     seen = module.observe(module.made_up_batch())
     assert {"focus", "diagonality"} <= set(seen.numbers) and 0 < seen.numbers["focus"] <= 1
-    assert all(image.ndim == 3 and image.shape[2] == 3 for image in seen.images.values())
+    assert all(image.ndim == 3 and image.shape[2] == 3 for image in (draw() for draw in seen.images.values()))
     wave, rate = seen.audio["free_running"]
     assert rate == 16000 and len(wave) == seen.numbers["free_running_frames"] * 200
     assert {"alignment_forced", "alignment_free", "mel", "stop"} == set(seen.images)
+
+
+def test_a_validation_goes_on_where_nothing_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core alone trains: pictures are left out with one line, sound and numbers stay."""
+    for name in ("matplotlib", "matplotlib.figure", "torch.utils.tensorboard"):
+        monkeypatch.setitem(sys.modules, name, None)
+    said: list[str] = []
+    module = Text2Mel(tiny(), Vocabulary.made_up(12)).eval()
+    with Exhibits(tmp_path, 0, said.append) as exhibits:
+        exhibits.show(1, module.observe(module.made_up_batch()), [{"split": "dev", "step": 1, "loss": 2.0}])
+    assert [line.partition(":")[0] for line in said] == ["no TensorBoard files", "no pictures"]
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["free_running-00000001.wav"]
 
 
 @pytest.mark.parametrize(

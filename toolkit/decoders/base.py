@@ -98,6 +98,9 @@ class Decoder(nn.Module):
         """Free-running output. ``limit`` int64 ``B`` is the largest number of frames; ``on_frames`` sees each ``B r M`` as it is made."""
         raise NotImplementedError
 
+    def emit(self, reduction: int) -> None:
+        """So many frames a step from now on; one that makes every frame has no use for it."""
+
     def path(self, memory: Tensor, mask: Tensor) -> str:
         """Which code ``generate`` would run for this memory: ``torch``, with a reason if there is one, or ``native`` and what."""
         return "torch"
@@ -110,12 +113,16 @@ class Decoder(nn.Module):
 class StepDecoder(Decoder):
     """A decoder that is autoregressive: it defines ``start`` and ``step``, and ``forward`` equals the loop over them.
 
-    ``window`` confines attention in ``generate``; who synthesizes sets it.
+    ``reduction`` is the number of frames a step emits: the first of as many as it was built for, all of them unless a task sets
+    fewer. ``window`` confines attention in ``generate``; who synthesizes sets it.
     """
 
     reduction: int
     n_mels: int
     window: Window | None = None
+
+    def emit(self, reduction: int) -> None:
+        self.reduction = reduction
 
     def start(self, memory: Tensor, mask: Tensor, noise: Noise | None, reduction: int, hard: bool = False) -> Any:
         """The state before the first step."""

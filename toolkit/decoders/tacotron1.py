@@ -133,5 +133,5 @@ class Tacotron1Decoder(StepDecoder):
     def _project(self, features: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
         """Features ``B T/r U`` -> frames ``B T M``, stop logits ``B T/r``."""
         rows, steps, _ = features.shape
-        frames = self.frames(features).view(rows, steps, self.reduction, self.n_mels)[:, :, :reduction]
+        frames = self.frames(features).view(rows, steps, -1, self.n_mels)[:, :, :reduction]
         return frames.reshape(rows, steps * reduction, self.n_mels), self.stop(features).squeeze(2)

@@ -145,7 +145,7 @@ class Tacotron2Decoder(StepDecoder):
             top = run_through(plan._replace(keeps=(second_keep,)), known, second)
         features = torch.cat([top, contexts], 2)
         frames, stop_logits = self.frames(features).transpose(0, 1), self.stop(features).squeeze(2).transpose(0, 1)
-        frames = frames.reshape(len(frames), -1, self.n_mels)
+        frames = frames.unflatten(2, (-1, self.n_mels))[:, :, : self.reduction].flatten(1, 2)
         return Output(frames[:, : targets.mel.shape[1]], targets.lengths, stop_logits, weights.transpose(0, 1))
 
     def _recur(self, prenet: Tensor, state: Tacotron2State, allowed: Tensor | None = None) -> tuple[Tensor, Tensor, Tacotron2State]:
@@ -185,7 +185,7 @@ class Tacotron2Decoder(StepDecoder):
     def _project(self, features: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
         """Features ``B T/r H+D`` -> frames ``B T M``, stop logits ``B T/r``."""
         rows, steps, _ = features.shape
-        frames = self.frames(features).view(rows, steps, self.reduction, self.n_mels)[:, :, :reduction]
+        frames = self.frames(features).view(rows, steps, -1, self.n_mels)[:, :, :reduction]
         return frames.reshape(rows, steps * reduction, self.n_mels), self.stop(features).squeeze(2)
 
     def path(self, memory: Tensor, mask: Tensor) -> str:

@@ -115,7 +115,7 @@ def native_step(decoder: Net, memory: Tensor, mask: Tensor, noise: Noise | None)
     if pieces is None or pieces.forward or pieces.memory.shape != memory.shape:
         return None
     precision = decoder.execution.precision
-    packed = _PACKS.get(decoder, (found.path, precision), lambda: Packed(found, _weights(decoder), pieces, precision))
+    packed = _PACKS.get(decoder, (found.path, precision, decoder.reduction), lambda: Packed(found, _weights(decoder), pieces, precision))
     return Step(packed, pieces)
 
 
@@ -136,11 +136,12 @@ def _is_plain(decoder: Net, memory: Tensor) -> bool:
 
 
 def _weights(decoder: Net) -> StepWeights:
+    emitted = slice(decoder.reduction * decoder.n_mels)
     return StepWeights(
         tuple(Affine(layer.weight, layer.bias) for layer in decoder.prenet.layers),  # type: ignore[arg-type]  # those of nn.Linear
         Weights.of(decoder.first),
         Weights.of(decoder.second),
-        Affine(decoder.frames.weight, decoder.frames.bias),
+        Affine(decoder.frames.weight[emitted], decoder.frames.bias[emitted]),
         Affine(decoder.stop.weight, decoder.stop.bias),
         decoder.n_mels,
         decoder.first.zoneout,

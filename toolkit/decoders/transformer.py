@@ -170,7 +170,7 @@ class TransformerDecoder(StepDecoder):
                 aligned.append(weights[:, : self.aligned_heads].mean(1))
         x = self.norm(x)
         rows, steps_made, _ = x.shape
-        frames = self.frames(x).view(rows, steps_made, self.reduction, self.n_mels)[:, :, : state.reduction]
+        frames = self.frames(x).view(rows, steps_made, -1, self.n_mels)[:, :, : state.reduction]
         frames = frames.reshape(rows, steps_made * state.reduction, self.n_mels)
         return frames, self.stop(x).squeeze(2), torch.stack(aligned).mean(0), tuple(known)
 

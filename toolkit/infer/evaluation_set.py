@@ -17,8 +17,9 @@ from toolkit.data.writing import atomic, write_text
 from toolkit.infer.gta import Forced, force
 from toolkit.infer.load import griffin_lim
 from toolkit.infer.speak import Array, SpokenMel, predict_mels, vocode
+from toolkit.nn.noise import utterance_seed
 from toolkit.tasks.mel2wav import Mel2Wav
-from toolkit.tasks.text2mel import Text2Mel, utterance_seed
+from toolkit.tasks.text2mel import Text2Mel
 
 
 def choose(count: int, wanted: int) -> list[int]:

@@ -22,7 +22,8 @@ from toolkit.data.writing import write_json
 from toolkit.errors import DataError
 from toolkit.infer.speak import predict_mels, threads_for
 from toolkit.nn.execution import torch_threads
-from toolkit.tasks.text2mel import Text2Mel, utterance_seed
+from toolkit.nn.noise import utterance_seed
+from toolkit.tasks.text2mel import Text2Mel
 
 SPLITS = ("train", "dev", "eval")
 BATCH = 32

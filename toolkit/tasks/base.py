@@ -32,6 +32,10 @@ class SystemTask(nn.Module):
         """The configuration that this training depends on, as plain data."""
         return {key: value for key, value in dump(system).items() if key.removesuffix("_conf") in cls.sections}
 
+    def begin(self, step: int) -> dict[str, float]:
+        """Nothing follows from the step."""
+        return {}
+
     def turns(self, step: int) -> tuple[str, ...]:
         """One optimiser moves all weights."""
         return ("main",)

@@ -78,10 +78,18 @@ def _text2mel(built: Text2Mel) -> list[Line]:
         *(Line(kind.capitalize(), _part(part) if part else "no part", (kind, f"{kind}_conf.")) for kind, part in parts.items()),
         *([Line("Conditioned on", described(asked, {}), ("conditioning",))] if (asked := system.conditioning) else []),
         Line("Frames a step", str(system.reduction), ("reduction",)),
+        *([Line("Gradual reduction", _gradual(system), ("gradual_reduction",))] if system.gradual_reduction else []),
         *([Line("Teacher forcing", _forcing(forcing), ("teacher_forcing",))] if (forcing := system.teacher_forcing) else []),
         Line("Parameters", f"{parameters(built) / 1e6:.2f} M with {' and '.join(sizes)}", ("parameters",)),
         Line("Losses", "; ".join(_part(part) for part in system.losses) or "the decoder's own", ("losses.mse.weight", "losses.")),
     ]
+
+
+def _gradual(system: System) -> str:
+    """The frames of all updates, from the very function that trains."""
+    until = system.gradual_reduction.until if system.gradual_reduction else ()
+    early = ", ".join(f"{system.reduction_at(step)} frames a step until update {step}" for step in until)
+    return f"{early}, then {system.reduction_at(until[-1] + 1)}; fewer are the first of {system.reduction_at(1)}"
 
 
 def _forcing(forcing: TeacherForcing) -> str:

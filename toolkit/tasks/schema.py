@@ -12,6 +12,7 @@ from toolkit.attentions import ATTENTIONS, Attention
 from toolkit.audio.mel import MelSettings
 from toolkit.audio.trim import Trim
 from toolkit.config import load_yaml, origins, override, read, to_yaml
+from toolkit.data.shards import EXTRAS
 from toolkit.decoders import DECODERS, Decoder
 from toolkit.decoders.base import StepDecoder
 from toolkit.discriminators import DISCRIMINATORS, Discriminator
@@ -23,6 +24,7 @@ from toolkit.nn.attention_window import Window
 from toolkit.nn.execution import Execution
 from toolkit.postnets import POSTNETS, Postnet
 from toolkit.registry import Part, UnknownPartError, wired_names
+from toolkit.tasks.gradual_reduction import GradualReduction
 from toolkit.text.base import Cleaner, Tokenizer
 from toolkit.text.cleaners import CLEANERS
 from toolkit.text.tokenizers import TOKENIZERS
@@ -185,6 +187,7 @@ class System:
     limits: Limits = field(default_factory=Limits)
     normalise: str = "none"  # none | per_bin: mean and variance of each mel bin
     reduction: int = 1  # frames a decoder step emits
+    gradual_reduction: GradualReduction | None = None  # None: as many from the first update on
     teacher_forcing: TeacherForcing | None = None  # None: always
     conditioning: ConditioningSettings | None = None  # on speaker, language, vector or style; None: on the text alone
     aligner: Aligner = field(default_factory=Aligner)
@@ -198,6 +201,7 @@ class System:
             raise ConfigError(f"normalise: unknown, got {self.normalise!r}; known: {', '.join(NORMALISATIONS)}")
         if self.reduction < 1:
             raise ConfigError(f"reduction: frames a step emits, must be at least 1, got {self.reduction}")
+        self._check_gradual_reduction()
         self._check_attention()
         if self.conditioning is not None and self.decoder.cls.memory_width is not None:
             raise ConfigError(f"conditioning: decoder {self.decoder.name!r} reads contexts of symbols alone; set it to null")
@@ -209,6 +213,15 @@ class System:
             self._check_conditions()
         elif not any(part.name in ("mse", "mae") for part in self.losses):
             raise ConfigError("losses: none of them compares frames; known: mse, mae")
+
+    def _check_gradual_reduction(self) -> None:
+        gradual, decoder = self.gradual_reduction, f"decoder {self.decoder.name!r}"
+        if gradual is None:
+            return
+        if gradual.frames[-1] <= self.reduction:
+            raise ConfigError(f"gradual_reduction.frames: must be above reduction of {self.reduction}, got {list(gradual.frames)}")
+        if not issubclass(self.decoder.cls, StepDecoder):
+            raise ConfigError(f"gradual_reduction: {decoder} makes every frame; set gradual_reduction: null")
 
     def _check_attention(self) -> None:
         """A decoder that takes an attention has one; another, which attends by itself or not at all, would ignore it silently."""
@@ -240,6 +253,16 @@ class System:
         published = self.vocoder.cls.published_with.items()
         chosen = self.mel2wav.discriminator.parts if self.mel2wav.discriminator else ()
         return chosen or tuple(DISCRIMINATORS.part(name, **knobs) for name, knobs in published)
+
+    def check_extras(self, needs: Sequence[str]) -> None:
+        """Refuse a decoder that is trained on more than is extracted."""
+        if lacking := [name for name in needs if name in EXTRAS and name not in self.extras]:
+            decoder, given = self.decoder.name, ", ".join([*self.extras, *lacking])
+            raise ConfigError(f"extras: decoder {decoder!r} is trained on {' and '.join(lacking)}, got {[*self.extras]}; set [{given}]")
+
+    def reduction_at(self, step: int) -> int:
+        """Frames that a decoder step emits in an update."""
+        return self.reduction if self.gradual_reduction is None else self.gradual_reduction.at(step, self.reduction)
 
     @property
     def condition_dim(self) -> int:

@@ -9,14 +9,12 @@ from torch import Tensor
 
 from toolkit.data.batches import TextMelBatch
 from toolkit.data.dataset import TextMelData
-from toolkit.data.shards import EXTRAS
 from toolkit.data.statistics import load_statistics
 from toolkit.data.voices import Voice
 from toolkit.decoders.base import StopAtProbability, Targets
-from toolkit.errors import ConfigError
 from toolkit.models.conditioning import Conditions
 from toolkit.models.feature_predictor import FeaturePredictor, Prediction
-from toolkit.nn.noise import Noise, seed_of
+from toolkit.nn.noise import Noise, utterance_seed
 from toolkit.tasks.base import SystemTask
 from toolkit.tasks.conditions import Tables, batch_conditions, conditioned, loaded_tables, made_up_tables, voice_conditions
 from toolkit.tasks.made_up import text_mel_batch
@@ -27,18 +25,13 @@ from toolkit.text.vocabulary import Vocabulary
 from toolkit.train.protocol import Observation
 
 
-def utterance_seed(seed: int, key: str) -> int:
-    """The seed of an utterance's random draws, whatever batch it stands in."""
-    return seed_of(seed, "utterance", key)
-
-
 class Text2Mel(SystemTask):
     """Assembles the feature predictor, its data and its losses from a configuration."""
 
     name = "text2mel"
     sections = (
-        "seed", "features", "extras", "trim", "level", "limits", "cleaner", "tokenizer", "normalise", "reduction", "teacher_forcing",
-        "encoder", "conditioning", "attention", "decoder", "postnet", "losses", "text2mel",
+        "seed", "features", "extras", "trim", "level", "limits", "cleaner", "tokenizer", "normalise", "reduction",
+        "gradual_reduction", "teacher_forcing", "encoder", "conditioning", "attention", "decoder", "postnet", "losses", "text2mel",
     )  # fmt: skip
     frontend: TextFrontend
 
@@ -47,12 +40,11 @@ class Text2Mel(SystemTask):
         self.num_symbols = len(vocabulary)
         self.tables = made_up_tables(system.conditioning) if tables is None else tables
         self.model = FeaturePredictor(
-            vocabulary.symbols, system.features, system.reduction, system.encoder, system.decoder, system.postnet, system.attention,
+            vocabulary.symbols, system.features, system.reduction_at(1), system.encoder, system.decoder, system.postnet, system.attention,
             conditioned(system.conditioning, self.tables, system.features.bins),
         )  # fmt: skip
-        if lacking := [name for name in self.model.decoder.needs if name in EXTRAS and name not in system.extras]:
-            decoder, given = system.decoder.name, ", ".join([*system.extras, *lacking])
-            raise ConfigError(f"extras: decoder {decoder!r} is trained on {' and '.join(lacking)}, got {[*system.extras]}; set [{given}]")
+        self.model.decoder.emit(system.reduction)
+        system.check_extras(self.model.decoder.needs)
         self.terms = {part.name: term for part in system.losses if (term := part.build()).weight}
 
     @classmethod
@@ -69,6 +61,12 @@ class Text2Mel(SystemTask):
         """The utterances of a split."""
         widths = self.system.conditioning.widths if self.system.conditioning else {}
         return TextMelData(folder, self.frontend, self.system.features.hop, self.model.decoder.needs, self.tables, widths.get("vector"))
+
+    def begin(self, step: int) -> dict[str, float]:
+        """The frames of a decoder step, where they change while training."""
+        frames = self.system.reduction_at(step)
+        self.model.decoder.emit(frames)
+        return {"reduction": frames} if self.system.gradual_reduction else {}
 
     def losses(self, batch: TextMelBatch, turn: str) -> dict[str, Tensor]:
         """Every term, weighted: sums over the micro-batch divided by the counts of the global batch."""
