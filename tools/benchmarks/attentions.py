@@ -58,7 +58,8 @@ def train(folder: Path, name: str, seed: int, options: argparse.Namespace) -> Pa
         "text2mel.max_steps": options.steps,
         "text2mel.max_minutes": options.minutes,
     }
-    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    assignments = [f"{key}={value}" for key, value in settings.items()] + options.set
+    words = [word for assignment in assignments for word in ("--set", assignment)]
     command = [str(ROOT / "recipes/ljspeech/run.sh"), "--exp", f"{name}-{seed}", "--report", "false", "--stop-stage", "5", *words]
     with open(folder / f"{name}-{seed}.log", "w", encoding="utf-8") as log:
         subprocess.run(["env", f"TOOLKIT_WORK={folder}", *command], check=True, stdout=log, stderr=subprocess.STDOUT)
@@ -140,6 +141,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--reduction", type=int, default=2, help="frames of a decoder step: some attentions move one symbol in each")
     parser.add_argument("--guided", type=float, default=1.0, help="weight of guided attention; 0 for none")
     parser.add_argument("--skip", type=int, default=4, help="every so many held-out sentences are judged")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of all trainings")
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
     return parser.parse_args()
 
