@@ -28,16 +28,18 @@ given_corpus() { # CORPUS and NAME from --corpus: a folder, or the file of a tab
 reading() { # READING for `toolkit prepare`, SOURCES for stamps; what is read of a corpus names its folders
     local name
     READING=() SOURCES=()
-    for name in "$CORPUS" "$CORPUS"/{metadata.csv,text,wav.scp,utt2spk,utt2lang}; do
+    for name in "$CORPUS" "$CORPUS"/{metadata.csv,text,wav.scp,utt2spk,utt2lang} "$CORPUS"/*.jsonl "$CORPUS"/*manifest*.json; do
         [ ! -f "$name" ] || SOURCES=(${SOURCES[@]+"${SOURCES[@]}"} --input "$name")
     done
     [ ${#SOURCES[@]} -gt 0 ] || SOURCES=(--listing "$CORPUS")
     [ "$corpus" != ljspeech ] || SOURCES=(--input "$CORPUS/metadata.csv") # not downloaded yet
     [ -z "$reader" ] || READING=(--reader "$reader")
     [ -z "$speakers" ] || READING=(${READING[@]+"${READING[@]}"} --speakers "$speakers")
+    [ -z "$reader_conf" ] || READING=(${READING[@]+"${READING[@]}"} --reader-conf "$reader_conf")
+    [ -z "$language" ] || READING=(${READING[@]+"${READING[@]}"} --language "$language")
     [ ${#READING[@]} -gt 0 ] || return 0
-    NAME=$NAME-$(printf '%s' "$reader $speakers" | cksum | cut -d ' ' -f 1)
-    SOURCES=("${SOURCES[@]}" --value "reading=$reader $speakers")
+    NAME=$NAME-$(printf '%s\n' "${READING[@]}" | cksum | cut -d ' ' -f 1)
+    SOURCES=("${SOURCES[@]}" --value "reading=${READING[*]}")
 }
 
 short_options() { # options that stand for settings or paths
@@ -50,6 +52,19 @@ short_options() { # options that stand for settings or paths
     [ "$PREDICTOR" != "$EXP" ] || fail "--predictor: another experiment than --exp, got '$predictor'"
     # shellcheck disable=SC2034 # read by the recipe
     SOURCE=$PREDICTOR/.stages/6
+}
+
+example_text() { # what to say with the voice
+    case $corpus in
+        mini) echo 'it is twenty five past eleven' ;;
+        ljspeech) echo 'Printing is the art that keeps all others.' ;;
+        *) head -n 1 "$DUMP/eval/text" | cut -d ' ' -f 2- ;; # in its own language
+    esac
+}
+
+first_voice() { # experiment: options that name the first of its speakers and languages
+    local kind
+    for kind in speaker language; do [ ! -f "$1/${kind}s.txt" ] || printf ' --%s %s' "$kind" "$(head -n 1 "$1/${kind}s.txt")"; done
 }
 
 find_config() { # NAME of conf/NAME.yaml, or a file; the option that it comes from: --config or --plan

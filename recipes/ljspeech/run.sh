@@ -3,6 +3,8 @@
 #
 #   --corpus mini|ljspeech|PATH    embedded (default), LJSpeech-1.1 by download, or a corpus in a layout of `toolkit parts reader`
 #   --reader NAME --speakers A,B   which layout, where it is not found out; only these speakers
+#   --reader-conf YAML             settings of the reader, such as '{columns: [file, text]}'
+#   --language NAME                which one it is, where the corpus does not say
 #   --archive FILE                 an LJSpeech-1.1.tar.bz2 that is already here, instead of the download
 #   --config NAME|FILE             conf/NAME.yaml or a file; default mini for the embedded corpus, small for others
 #   --set KEY=VALUE                change a setting of the configuration; may be repeated
@@ -29,7 +31,7 @@ HERE=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 . "$HERE/path.sh"
 
 STAGES=(setup data features split stats text2mel gta vocoder speak score)
-corpus=mini archive='' config='' exp='' stage=0 stop_stage=9 ngpu='' nproc=1 nj='' vocoder_input='' predictor='' bpe='' reader='' speakers=''
+corpus=mini archive='' config='' exp='' stage=0 stop_stage=9 ngpu='' nproc=1 nj='' vocoder_input='' predictor='' bpe='' reader='' reader_conf='' speakers='' language=''
 force=false list=false report=true
 . "$TOOLKIT_ROOT/tools/parse_options.sh"
 . "$TOOLKIT_ROOT/tools/choices.sh"
@@ -110,9 +112,8 @@ stage 8 "$S/8" "${CONF[@]}" --sections synthesis --input "$S/7" --output "$EXP/s
 stage 9 "$S/9" --input "$S/8" --output "$EXP/report.html" -- toolkit evaluate --exp "$EXP" --data "$DUMP"
 
 if [ "$stop_stage" -eq 9 ]; then
-    [ "$corpus" = mini ] && text='it is twenty five past eleven' || text='Printing is the art that keeps all others.'
     printf 'Done in %s. Listen: %s\n' "$(duration $SECONDS)" "$WORK/$EXP/report.html"
-    printf "Next: %s -m toolkit say '%s' --model %s --out hello.wav\n" "${TOOLKIT_PLUGINS:+TOOLKIT_PLUGINS=$(quoted "$TOOLKIT_PLUGINS") }$(quoted "$TOOLKIT_PYTHON")" "$text" "$(quoted "$WORK/$EXP")"
+    printf "Next: %s -m toolkit say %s%s --model %s --out hello.wav\n" "${TOOLKIT_PLUGINS:+TOOLKIT_PLUGINS=$(quoted "$TOOLKIT_PLUGINS") }$(quoted "$TOOLKIT_PYTHON")" "$(quoted "$(example_text)")" "$(first_voice "$EXP")" "$(quoted "$WORK/$EXP")"
 fi
 exit
 }

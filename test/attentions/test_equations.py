@@ -17,13 +17,16 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("previous", [False, True])
 @pytest.mark.parametrize("smoothing", [False, True])
-def test_location_sensitive_sees_the_sum_of_all_past_weights(previous: bool, smoothing: bool) -> None:
+@pytest.mark.parametrize("even", [False, True])
+def test_location_sensitive_sees_the_sum_of_all_past_weights(previous: bool, smoothing: bool, even: bool) -> None:
     """e_ij = w tanh(W s_i + V h_j + U f_ij + b), f_i = F * sum of past weights (Chorowski et al. 2015, eq. 8-9; Tacotron 2, 2.2).
 
     Sharpened by 2.5 (softmax of the multiplied energies) or smoothed (sigmoids scaled to a sum of 1), ibid. section 2.3.
+    With an even start the first step sees weights that are all the same, and no other step does.
     """
     queries, memory, mask = inputs()
-    part = ATTENTIONS.part("location_sensitive", dim=3, filters=2, kernel_size=3, previous=previous, sharpening=2.5, smoothing=smoothing)
+    knobs = {"previous": previous, "sharpening": 2.5, "smoothing": smoothing, "even_start": even}
+    part = ATTENTIONS.part("location_sensitive", dim=3, filters=2, kernel_size=3, **knobs)
     attention = part.build(memory_dim=4, query_dim=5, output_dim=1).double()
     assert isinstance(attention, LocationSensitiveAttention)
     net = attention.energies
@@ -31,6 +34,8 @@ def test_location_sensitive_sees_the_sum_of_all_past_weights(previous: bool, smo
     for query in queries:
         _, weights, state = attention(query, query, state)
         channels = torch.stack([past[-1], sum(past)] if previous else [sum(past)])
+        if even and len(past) == 1:
+            channels = torch.full_like(channels, 1 / 6)
         located = F.conv1d(channels[None], net.filters.weight, padding=1)[0].T @ net.location.weight.T
         inner = query @ net.query.weight.T + memory[0] @ net.key.weight.T + net.key.bias + located
         energies = 2.5 * torch.tanh(inner) @ net.energy.weight[0]

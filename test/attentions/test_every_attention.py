@@ -17,7 +17,9 @@ PARTS = [pytest.param(ATTENTIONS.part(name), id=name) for name in ATTENTIONS.nam
 PARTS += [
     pytest.param(ATTENTIONS.part("location_sensitive", previous=True, smoothing=True, sharpening=4.0), id="smoothed"),
     pytest.param(ATTENTIONS.part("location_sensitive", previous=True, sharpening=4.0), id="sharpened"),
+    pytest.param(ATTENTIONS.part("location_sensitive", even_start=True), id="even start"),
     pytest.param(ATTENTIONS.part("forward", filters=4, kernel_size=3), id="forward with filters"),
+    pytest.param(ATTENTIONS.part("forward", least=1e-6), id="forward at least"),
 ]
 OFFERING = ("content", "location_sensitive", "sharpened", "forward")  # what kernels can run
 LENGTHS = torch.tensor([7, 4])

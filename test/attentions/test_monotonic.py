@@ -30,6 +30,22 @@ def test_forward_by_hand() -> None:
     torch.testing.assert_close(weights, raw / raw.sum())
 
 
+def test_forward_by_hand_with_a_least_weight() -> None:
+    """The same where no product is below 0.15; what is closed stays at zero."""
+    before = torch.tensor([[0.5, 0.5, 0.0, 0.0]])
+    attention = ATTENTIONS.part("forward", dim=1, least=0.15).build(memory_dim=1, query_dim=1, output_dim=1)
+    with torch.no_grad():
+        attention.energies.energy.weight.fill_(1.0)
+        attention.energies.query.weight.zero_()
+    keys = torch.atanh(torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log() + 1.5)[..., None]  # energies of softmax 0.4, 0.3, 0.2, 0.1
+    state = attention.start(torch.zeros(1, 4, 1), OPEN, None)._replace(weights=before, keys=keys)
+    weights = attention(torch.zeros(1, 1), torch.zeros(1, 1), state)[1]
+    torch.testing.assert_close(weights, torch.tensor([[0.2, 0.3, 0.15, 0.15]]) / 0.8)
+    allowed = torch.tensor([[True, True, True, False]])
+    weights = attention(torch.zeros(1, 1), torch.zeros(1, 1), state, allowed)[1]
+    torch.testing.assert_close(weights, torch.tensor([[2 / 9, 3 / 9, 0.15, 0.0]]) / (5 / 9 + 0.15))
+
+
 def test_forward_where_one_energy_is_certain_moves_one_symbol_a_step() -> None:
     attention = ForwardAttention(4, 4, 1, dim=4).eval()
     state = attention.start(torch.randn(1, 4, 4), OPEN, None)
@@ -178,6 +194,7 @@ def test_long_texts_stay_finite_and_sum_to_one(name: str, dtype: torch.dtype) ->
         ("location_sensitive", {"sharpening": 0.0}, "sharpening: must be above 0, got 0"),
         ("location_sensitive", {"filters": 0}, "filters: must be at least 1, got 0; nearest: attention content"),
         ("forward", {"filters": 2, "kernel_size": 4}, "kernel_size: must be odd, got 4"),
+        ("forward", {"least": -1e-6}, "least: a weight, must be from 0 to below 1, got -1e-06"),
         ("monotonic", {"noise": -1.0}, "noise: .*got -1"),
     ],
 )

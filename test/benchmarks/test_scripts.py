@@ -21,7 +21,10 @@ TINY = {
     "teacher_forced": ["--batch", "2", "--symbols", "4", "--frames", "4", "--rounds", "1", "--no-memory"],
 }
 # trained nets, a GPU, or recognisers; and a step of a net of fixed size
-ELSEWHERE = {"alignment", "attentions", "gpu", "mini_word_errors", "precision_of_decoder", "precision_of_wavenet", "wavenet_training"}
+ELSEWHERE = {
+    "alignment", "attentions", "gpu", "mini_word_errors", "new_voice", "precision_of_decoder", "precision_of_wavenet", "transcribe",
+    "wavenet_training",
+}  # fmt: skip
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -188,7 +188,7 @@ def test_pitch_moves_by_semitones_and_energy_by_factors() -> None:
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"upsampling": "gausian"}, "upsampling: unknown, got 'gausian'; did you mean 'gaussian'"),
+        ({"upsampling": "gaussiann"}, "upsampling: unknown, got 'gaussiann'; did you mean 'gaussian'"),
         ({"body": "convs"}, "body: unknown, got 'convs'; did you mean 'conv'"),
         ({"body": "lstm", "width": 7}, "width: .* must be even, got 7; nearest: 8"),
         ({"body": "transformer", "heads": 3}, "heads: must divide units = 8, got 3"),

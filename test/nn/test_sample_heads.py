@@ -143,5 +143,5 @@ def test_every_class_comes_back_and_no_sample_is_further_off_than_half_a_class()
 
 
 def test_an_unknown_head_is_refused() -> None:
-    with pytest.raises(ConfigError, match="head: unknown, got 'gausian'; did you mean 'gaussian'"):
-        sample_head("gausian", 1, -7.0)
+    with pytest.raises(ConfigError, match="head: unknown, got 'gaussiann'; did you mean 'gaussian'"):
+        sample_head("gaussiann", 1, -7.0)

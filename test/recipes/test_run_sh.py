@@ -196,12 +196,46 @@ def test_a_table_of_speakers_is_a_corpus_too(tmp_path: Path) -> None:
     assert first.returncode == 0, first.stderr
     assert (tmp_path / "data/list.txt/spk2utt").read_text() == "anna mini-d0001 mini-d0002\nben mini-d0003 mini-d0004\n"
     assert "skipped" in run("--corpus", "list.txt", *stage, work=tmp_path).stdout
-    one = run("--corpus", "list.txt", "--reader", "table", "--speakers", "ben", *stage, work=tmp_path)
+    chosen = ("--reader", "table", "--reader-conf", "{delimiter: '|'}", "--speakers", "ben", "--language", "en")
+    one = run("--corpus", "list.txt", *chosen, *stage, work=tmp_path)
     assert one.returncode == 0 and "2 utterances" in one.stdout, one.stderr
+    languages = [path.read_text() for path in tmp_path.glob("data/list.txt-*/utt2lang")]
+    assert languages == ["mini-d0003 en\nmini-d0004 en\n"]
     assert len((tmp_path / "data/list.txt/text").read_text().splitlines()) == 4, "another selection has a folder of its own"
     table.write_text(table.read_text().replace("one two\n", "two one\n"))
     assert "skipped" not in run("--corpus", "list.txt", *stage, work=tmp_path).stdout
     assert "two one" in (tmp_path / "data/list.txt/text").read_text()
+
+
+def choices(lines: str) -> str:
+    script = f"set -euo pipefail; . {shlex.quote(str(ROOT / 'tools/choices.sh'))}; {lines}"
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_the_command_that_speaks_names_a_voice_where_there_are_several(tmp_path: Path) -> None:
+    lines = f"first_voice {shlex.quote(str(tmp_path))}"
+    assert choices(lines) == ""
+    (tmp_path / "speakers.txt").write_text("anna\nben\n")
+    assert choices(lines) == " --speaker anna"
+    (tmp_path / "languages.txt").write_text("de_DE\nen_US\n")
+    assert choices(lines) == " --speaker anna --language de_DE"
+
+
+def test_how_a_corpus_is_read_names_its_folders(tmp_path: Path) -> None:
+    names = set()
+    for given in ("reader=table", "reader=table reader_conf='{delimiter: ;}'", "speakers=a,b", "language='en'", ""):
+        none = "NAME=x reader='' reader_conf='' speakers='' language=''"
+        lines = f"corpus=x CORPUS={shlex.quote(str(tmp_path))} {none}; {given or ':'}; reading"
+        name, *words = choices(lines + '; printf "%s\\n" "$NAME" ${READING[@]+"${READING[@]}"} "${SOURCES[@]}"').splitlines()
+        values = [word.partition("=")[2] for word in shlex.split(given)]
+        read = words[: 2 * len(values)]
+        assert read[1::2] == values and [f"--{word.partition('=')[0].replace('_', '-')}" for word in shlex.split(given)] == read[::2]
+        assert words[len(read) :][:2] == ["--listing", str(tmp_path)]
+        assert not values or words[-2:] == ["--value", f"reading={' '.join(read)}"]
+        names.add(name)
+    assert len(names) == 5 and "x" in names
+    (tmp_path / "all.jsonl").write_text("{}")
+    assert f"--input {tmp_path}/all.jsonl\n" == choices(lines + "; echo ${SOURCES[@]}"), "the text of a manifest counts"
 
 
 def sandbox(tmp_path: Path, python: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,9 @@ def test_a_run_leaves_what_is_promised(finished: Finished) -> None:
     report = (experiment / "report.html").read_text(encoding="utf-8")
     assert report.count("<audio") >= 8 and report.count("<img") >= 6
     assert str(experiment / "report.html") in printed and " say " in printed.splitlines()[-1]
+    dump = next(path.parent.parent for path in (work / "dump").rglob("eval/text"))
+    words, first = shlex.split(printed.splitlines()[-1]), (dump / "eval/text").read_text(encoding="utf-8").splitlines()[0]
+    assert words[words.index("say") + 1] == first.partition(" ")[2], "a sentence of this corpus"
     assert not list(work.rglob("*.tmp")) and not list(work.rglob("PWN"))
 
 

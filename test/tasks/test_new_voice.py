@@ -169,6 +169,9 @@ def test_nothing_trained_and_recordings_that_are_wrong_are_refused(base: Path, t
     audio = recordings(tmp_path / "audio")
     with pytest.raises(CheckpointError, match="--from: nothing trained there"):
         new_voice(tmp_path, tmp_path / "v", audio, READING, [], 1, lambda line: None)
+    for setting in ("features.hop=100", "tokenizer=phone", "normalise={}"):
+        with pytest.raises(ConfigError, match=r"--set: a new voice has features, .* of the trained one, got \w+"):
+            new_voice(base, tmp_path / "v", audio, READING, [setting], 1, lambda line: None)
     with pytest.raises(ConfigError, match="text2mel.max_stepz"):
         new_voice(base, tmp_path / "v", audio, READING, ["text2mel.max_stepz=7"], 1, lambda line: None)
     next((audio / "wavs").iterdir()).unlink()

@@ -23,6 +23,7 @@ class LocationState(NamedTuple):
     mask: Tensor  # B S
     previous: Tensor  # B S, weights of the last step
     cumulative: Tensor  # B S, their sum over all steps
+    opening: Tensor | None  # B S, what the first step sees in their place
 
 
 @ATTENTIONS.register("location_sensitive")
@@ -37,6 +38,7 @@ class LocationSensitiveAttention(Attention):
         previous: let the convolution see the last step's weights beside the cumulative ones.
         sharpening: factor on the energies; above 1 weights gather on fewer symbols (Chorowski et al. 2015, section 2.3).
         smoothing: weights are sigmoid(e), scaled to a sum of 1, in place of a softmax: they spread over more symbols (ibid.).
+        even_start: the first step sees the same weight on all symbols as its past, as in ESPnet, and not zeros. No kernel has it.
     """
 
     def __init__(
@@ -51,31 +53,36 @@ class LocationSensitiveAttention(Attention):
         previous: bool = False,
         sharpening: float = 1.0,
         smoothing: bool = False,
+        even_start: bool = False,
     ) -> None:
         super().__init__()
         if filters < 1:
             raise ConfigError(f"filters: must be at least 1, got {filters}; nearest: attention content, which has none")
         if not sharpening > 0:
             raise ConfigError(f"sharpening: must be above 0, got {sharpening:g}")
-        self.previous, self.sharpening, self.smoothing = previous, sharpening, smoothing
+        self.previous, self.sharpening, self.smoothing, self.even_start = previous, sharpening, smoothing, even_start
         self.energies = AdditiveEnergies(memory_dim, query_dim, dim, filters, kernel_size, 2 if previous else 1)
 
     def start(self, memory: Tensor, mask: Tensor, noise: Noise | None, hard: bool = False) -> LocationState:
         nowhere = memory.new_zeros(mask.shape)
-        return LocationState(memory, self.energies.key(memory), mask, nowhere, nowhere)
+        opening = F.normalize((~mask).to(memory.dtype), p=1.0, dim=1) if self.even_start else None
+        return LocationState(memory, self.energies.key(memory), mask, nowhere, nowhere, opening)
 
     def forward(
         self, query: Tensor, output: Tensor, state: LocationState, allowed: Tensor | None = None
     ) -> tuple[Tensor, Tensor, LocationState]:
         past = torch.stack([state.previous, state.cumulative], 1) if self.previous else state.cumulative[:, None]
+        if state.opening is not None:
+            past = state.opening[:, None].expand_as(past)
         energies = self.sharpening * self.energies(query, state.keys, past)
         if self.smoothing:
             energies = F.logsigmoid(energies)  # whose softmax is sigmoids scaled to a sum of 1
         weights = masked_softmax(energies, state.mask, allowed)
-        return context_of(weights, state.memory), weights, state._replace(previous=weights, cumulative=state.cumulative + weights)
+        state = state._replace(previous=weights, cumulative=state.cumulative + weights, opening=None)
+        return context_of(weights, state.memory), weights, state
 
     def pieces(self, state: LocationState) -> AdditivePieces | None:
-        if self.smoothing:
+        if self.smoothing or self.even_start:
             return None
         pieces = self.energies.pieces(state.memory, state.keys, state.mask)
         return pieces._replace(energy=pieces.energy * self.sharpening)

@@ -30,10 +30,11 @@ def run(args: argparse.Namespace) -> int:
     said = []
     tasks: list[Any] = [Text2Mel(system, Vocabulary.made_up(SYMBOLS)), Mel2Wav(system)]
     for task in tasks:
-        size = sum(parameter.numel() for parameter in task.parameters())
+        turns = task.turns(task.settings.max_steps)
+        size = sum(parameter.numel() for _, parameter in task.parameters_of(turns[-1]))  # without discriminators
         freeze(task, task.settings.freeze if size else None)
         said.append(f"{task.name} {size / 1e6:.2f} M parameters")
-        for name in task.turns(task.settings.max_steps) if size else ():
+        for name in turns if size else ():
             turn, losses = Turn(task.parameters_of(name), task.settings.of(name)), task.losses(task.made_up_batch(), name)
             loss = torch.stack([value.sum() for value in losses.values()]).sum()
             if not torch.isfinite(loss):

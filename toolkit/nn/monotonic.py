@@ -17,12 +17,16 @@ def shifted(weights: Tensor) -> Tensor:
     return F.pad(weights[:, :-1], (1, 0))
 
 
-def reweighted(energies: Tensor, reached: Tensor, mask: Tensor, allowed: Tensor | None) -> Tensor:
+def reweighted(energies: Tensor, reached: Tensor, mask: Tensor, allowed: Tensor | None, least: float = 0.0) -> Tensor:
     """Softmax of the energies times what attention has ``reached``, scaled to a sum of 1 (Zhang et al. 2018).
 
     In one softmax, since the sum of the first cancels: no quotient of two small numbers. Where nothing that is allowed has been
-    reached, the energies alone decide.
+    reached, the energies alone decide. With ``least`` no product that is allowed is below it, before they are scaled.
     """
+    if least:
+        products = masked_softmax(energies.to(reached.dtype), mask, allowed) * reached
+        closed = mask if allowed is None else mask | ~allowed
+        return F.normalize(products.clamp(min=least).masked_fill(closed, 0.0), p=1.0, dim=1)
     tiny = torch.finfo(reached.dtype).tiny
     return masked_softmax(energies.to(reached.dtype) + reached.clamp(min=tiny).log(), mask, allowed)
 

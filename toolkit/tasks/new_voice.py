@@ -7,6 +7,7 @@ are where training begins, with fewer steps and a lower learning rate.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -39,6 +40,7 @@ from toolkit.train.checkpoint import Checkpoints
 
 STEPS_A_MINUTE, FEWEST = 100, 300  # updates for each minute of recordings; never more than the trained voice had
 READING = (TOKENS, "stats.npz", "bpe.model", LEXICON)  # of the trained voice: what turns texts and mels into its numbers
+KEPT = ("features", "level", "normalise", "tokenizer", "tokenizer_conf")  # settings that its weights and numbers belong to
 IDENTITY = "identity.json"
 SLOWER = 0.2  # the learning rate is this share of the trained voice's
 WARM_UP, VALIDATIONS = 50, 5
@@ -63,7 +65,7 @@ def new_voice(
         folder: gets ``data/`` (recordings), ``features/``, ``dump/`` (train, dev, eval), ``config.yaml`` and ``exp/``.
         audio: corpus of the new voice, with its texts.
         reading: how that is read, as ``corpus.prepare`` takes it.
-        settings: assignments ``a.b=c`` for the new configuration.
+        settings: assignments ``a.b=c`` for the new configuration, none of what ``KEPT`` names.
 
     Raises:
         CheckpointError: nothing is trained in ``base``.
@@ -74,6 +76,9 @@ def new_voice(
         raise CheckpointError(f"--from: nothing trained there, got {base}; train an experiment first, or name another")
     if any((folder / "exp").glob(f"{Text2Mel.name}/checkpoints/step-*")):
         raise ConfigError(f"{folder}: this voice is trained already, or its training has begun; choose another name")
+    kept = [assignment for assignment in settings if re.split("[.=]", assignment)[0] in KEPT]
+    if kept:
+        raise ConfigError(f"--set: a new voice has {', '.join(KEPT)} of the trained one, got {kept[0]}; leave that out")
     system = load_system(base / "config.yaml", settings)
     corpus = prepare(audio, folder / "data", **reading)
     checked = validate(folder / "data")

@@ -21,7 +21,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -119,16 +119,19 @@ def cell(folder: Path, name: str, seed: int, options: argparse.Namespace) -> dic
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """A line a cell."""
-    header = ["attention", "seed", "updates", "diagonal at", "focus", "WER", "long WER", "end", "s a step"]
-    cells = [
-        [
-            row["attention"], str(row["seed"]), str(row["steps"]), str(row["diagonal_at"] or "-"), f"{row['focus']:.2f}",
-            f"{100 * row['wer']:.1f}", f"{100 * row['long_wer']:.1f}", f"{row['long_end']:.0%}", f"{row['seconds_a_step']:.2f}",
-        ]
-        for row in rows
-    ]  # fmt: skip
-    return markdown_table(header, cells)
+    """A line an attention, in each cell a value a seed."""
+    shown: dict[str, Callable[[dict[str, Any]], str]] = {
+        "diagonal at": lambda row: str(row["diagonal_at"] or "-"),
+        "focus": lambda row: f"{row['focus']:.2f}",
+        "WER": lambda row: f"{100 * row['wer']:.0f}",
+        "long WER": lambda row: f"{100 * row['long_wer']:.0f}",
+        "end": lambda row: f"{row['long_end']:.0%}",
+        "s a step": lambda row: f"{row['seconds_a_step']:.2f}",
+    }
+    names = sorted({row["attention"] for row in rows})
+    own = {name: [row for row in rows if row["attention"] == name] for name in names}
+    cells = [[name, *(" / ".join(map(show, own[name])) for show in shown.values())] for name in names]
+    return markdown_table(["attention", *shown], cells)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -64,10 +64,10 @@ class NvidiaTacotron2Importer(Importer):
                 f"embedding.weight: {len(SYMBOLS) + 1} symbols are known, got {len(embedding)}; was it trained on others?"
             )
         weights = {"encoder.embedding.weight": torch.cat([embedding[:1], embedding[:1], embedding[1:]])}
-        encoder = _convolutions(taken, "encoder.convolutions", "encoder.convolutions", weights)
+        encoder = convolutions(taken, "encoder.convolutions", "encoder.convolutions", weights)
         sides = [f"{name}_l0{side}" for side in ("", "_reverse") for name in LSTM]
         weights |= taken.renamed({f"encoder.lstm.{name}": f"encoder.lstm.{name}" for name in sides})
-        postnet = _convolutions(taken, "postnet.convolutions", "postnet.convolutions", weights)
+        postnet = convolutions(taken, "postnet.convolutions", "postnet.convolutions", weights)
         knobs = _decoder(taken, weights)
         bands = len(weights["decoder.frames.bias"])
         system: dict[str, Any] = {
@@ -86,13 +86,15 @@ class NvidiaTacotron2Importer(Importer):
         return Imported(system, {f"model.{k}": v for k, v in weights.items()}, None, (PAD, EOS, *SYMBOLS), remarks)
 
 
-def _convolutions(taken: Taken, there: str, here: str, weights: dict[str, Tensor]) -> dict[str, Any]:
-    """Take a stack of convolutions with batch norm; returns its sizes."""
-    count = taken.count(f"{there}.{{}}.0.conv.weight")
+def convolutions(taken: Taken, there: str, here: str, weights: dict[str, Tensor], conv: str = "0.conv") -> dict[str, Any]:
+    """Take a stack of convolutions with batch norm, each of which is called ``conv``; returns its sizes."""
+    count = taken.count(f"{there}.{{}}.{conv}.weight")
     if count == 0:
-        raise CheckpointError(f"{there}.0.0.conv.weight: no such weight in the checkpoint")
+        raise CheckpointError(f"{there}.0.{conv}.weight: no such weight in the checkpoint")
     for i in range(count):
-        weights |= taken.renamed({f"{there}.{i}.0.conv.{name}": f"{here}.{i}.conv.{name}" for name in ("weight", "bias")})
+        kernel = weights[f"{here}.{i}.conv.weight"] = taken(f"{there}.{i}.{conv}.weight")
+        bias = f"{there}.{i}.{conv}.bias"
+        weights[f"{here}.{i}.conv.bias"] = taken(bias) if taken.has(bias) else kernel.new_zeros(len(kernel))
         norm = ("weight", "bias", "running_mean", "running_var")
         weights |= taken.renamed({f"{there}.{i}.1.{name}": f"{here}.{i}.norm.{name}" for name in norm})
         taken.ignore(f"{there}.{i}.1.num_batches_tracked")
